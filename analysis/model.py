@@ -18,6 +18,7 @@ SPAN_COLUMNS: Final = (
     "links",  # list[(trace_id, span_id)]
 )  # fmt: skip
 
+IDENTITY: Final = "identity"  # a column of the analysed spans
 _AT_ONCE: Final = 4096  # spans whose attributes are looked up together
 NO_ARRIVAL: Final = "no_arrival"  # among a request's signals: when it arrived is not known
 NO_SIGNALS: Final = "all"  # in place of a signal that is missing: the traces are not whywait's
@@ -30,6 +31,7 @@ REQUEST_COLUMNS: Final = (
     "error_type",  # str: the exception's class, "" when unknown
     "start_ns", "end_ns", "wall_ns",  # int64: the window, what clients felt as far as this host can know
     "handler_ns",  # int64: the part of the window in the handler (the SERVER span); wall_ns where no more is known
+    "first_byte_ns",  # int64: from the window's start until a response of several parts had begun; 0 of any other
     "nagle",  # bool: Nagle's algorithm held the answer's last bytes until the client's ACK
     "unfinished",  # bool: it had not ended when it was recorded, so that it took longer
     "incomplete",  # bool: not analysed; a finding has the reason
@@ -69,6 +71,8 @@ CULPRIT_COLUMNS: Final = (
 def identities(spans: pd.DataFrame) -> "pd.Series[str]":
     """Return for each span what tells it from all others: its span id, after its trace id and "/" where several
     traces have this span id."""
+    if IDENTITY in spans.columns:  # of the analysis, which asked before
+        return spans[IDENTITY]
     span_ids = spans["span_id"].astype(object)
     return span_ids.mask(span_ids.duplicated(keep=False), spans["trace_id"].astype(object) + "/" + span_ids)
 

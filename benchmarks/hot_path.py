@@ -137,7 +137,7 @@ async def arrivals() -> dict[str, float]:
 
         def with_egress() -> None:
             arrival()
-            leave_kernel(response, transport.get_extra_info("socket"), response.end_ns, SITE, int)
+            leave_kernel(response, transport, response.end_ns, SITE, int)
 
         calls: dict[str, Callable[[], None]] = {
             "nothing": lambda: None, "getsockopt alone": alone, "arrival": arrival,

@@ -8,12 +8,14 @@ from whywait.analysis.situations.situation import Group, Pattern, Situation
 
 MOST: Final = 3  # statuses, the most frequent first
 NAGLE_SHARE: Final = 0.1  # of the traced requests
+STREAM_SHARE: Final = 0.1  # of them, and of the felt time, between the first part of a response and the last
 _CLIENT_ERROR: Final = 400
 
 
 def answers(group: Group) -> Iterator[Pattern]:
     """Yield each status of failure ("an error" where it is not known), the most frequent first: requests with felt times
-    of their own, ns; and then how many traced answers' last bytes waited for the client's ACK (Nagle)."""
+    of their own, ns; then how many traced answers' last bytes waited for the client's ACK (Nagle); and how many came in
+    parts, with the times to the first part and from there to the last, ns."""
     requests, weights = group.requests, weights_of(group.requests)
     codes = requests["status_code"].astype("Int64")
     is_status = (codes >= _CLIENT_ERROR).fillna(value=False)
@@ -34,6 +36,13 @@ def answers(group: Group) -> Iterator[Pattern]:
     held = int(requests["nagle"].sum())
     if held > NAGLE_SHARE * len(requests):
         yield Pattern(Situation.NAGLE, None, {"answers": held})
+    rest_ns = requests["wall_ns"] - requests["first_byte_ns"]
+    is_stream = (requests["first_byte_ns"] > 0) & (rest_ns > STREAM_SHARE * requests["wall_ns"])
+    if is_stream.sum() > STREAM_SHARE * len(requests):
+        own = weights[is_stream]
+        first, rest = (percentiles(of[is_stream], own, (50, 99)) for of in (requests["first_byte_ns"], rest_ns))
+        told = {"first_p50_ns": int(first[0]), "first_p99_ns": int(first[1]), "rest_p50_ns": int(rest[0])}
+        yield Pattern(Situation.STREAMED, None, {"answers": int(is_stream.sum()), **told})
 
 
 def never_ended(group: Group) -> Iterator[Pattern]:

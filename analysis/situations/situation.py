@@ -42,6 +42,7 @@ class Situation(StrEnum):
     FAILED_REQUESTS = "failed_requests"
     LOOP_HELD = "loop_held"
     NAGLE = "nagle"
+    STREAMED = "streamed"
     HOLDERS_WAIT = "holders_wait"
     HOLDERS_COMPUTE = "holders_compute"
     HOLDERS_NEED_GIL = "holders_need_gil"

@@ -221,6 +221,9 @@ _PATTERNS: Final = {
     Situation.NAGLE:
         "The last bytes of {answers:of answer} lay in this host's kernel until the client's ACK came, which takes 40 ms or "
         "more: TCP_NODELAY is off (Nagle's algorithm).",
+    Situation.STREAMED:
+        "{answers:of answer} came in parts: the first after {first_p50_ns:ms} (p50; p99 {first_p99_ns:ms}), the last "
+        "{rest_p50_ns:ms} later (p50).",
     Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.",
     Situation.POOL_PER_REQUEST:
         "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import os
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter_ns
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.truth import faults, healthy
 from benchmarks.truth.client import SENT_HEADER
-from benchmarks.truth.context import BEGUN, FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
+from benchmarks.truth.context import BEGUN, FAULT, INSIDE, WAITED_FOR_CLIENT_NS, WRITTEN_NS, answer, request_of
 from benchmarks.truth.fault import FAULTS, PLAIN, Fault
 from benchmarks.truth.faults.edges import leave
 from benchmarks.truth.faults.pools import POOLS, close_all, pool
@@ -26,6 +26,7 @@ from benchmarks.truth.perform import perform
 from benchmarks.truth.record import Part, Truth, merged, truth_from
 from benchmarks.truth.slow_reader import watch_drains
 from whywait.analysis.causes import Cause
+from whywait.tracer.host.own_thread import all_threads
 
 assert faults.__all__
 BESIDE_S = 0.06  # a timer ends so much after twice the amount that is injected beside it
@@ -57,6 +58,7 @@ class Measured:
         before = next((one for one in reversed(readings) if one.wall_ns <= sent_ns), begun)
         app = plain if scope["path"].startswith(PLAIN) else self.app
         await app(scope, receive, send)
+        mine[WRITTEN_NS] = perf_counter_ns() - sent_ns
         told = mine.get("note")
         if told is not None:
             spent = since(begun)
@@ -78,6 +80,7 @@ def _add_measured(told: dict[str, Any], mine: dict[str, Any], spent: Spent) -> N
         parts = parts_of(spent.without(at_fault))
     elif of.measures == "send":
         parts = [Part(Cause.REQUEST_IO, mine.get(WAITED_FOR_CLIENT_NS, 0))]
+        told[WRITTEN_NS] = mine[WRITTEN_NS]  # what is left then lies in the kernel: the client's clock says until when
     elif of.measures in ("path", "throttled path"):
         # what the loop's thread lacked on the way in and out; it serves nobody else meanwhile
         way = spent.without(mine[INSIDE])
@@ -225,7 +228,7 @@ async def truth() -> list[dict[str, Any]]:
 async def lacked() -> dict[str, int]:
     """How long all threads of the service together, without the tracer's own, have been runnable without a CPU, and
     its workers have waited for the GIL; ns."""
-    tracers = {str(one.native_id) for one in threading.enumerate() if one.name.startswith("whywait")}
+    tracers = {str(one.native_id) for one in all_threads() if one.name.startswith("whywait")}
     total = 0
     for thread in set(os.listdir("/proc/self/task")) - tracers:
         with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:

@@ -10,4 +10,5 @@ answer: ContextVar[dict[str, Any]] = ContextVar("answer")  # notes for the outer
 INSIDE: Final = "inside"  # what the loop's thread spent while a worker had the request
 FAULT: Final = "fault"  # what it spent from the begin of the injection to its end
 WAITED_FOR_CLIENT_NS: Final = "waited_for_client_ns"
+WRITTEN_NS: Final = "written_ns"  # since its client sent it, when the server had all of the response
 BEGUN: Final = "begun"  # what the loop's thread had spent when the application was called

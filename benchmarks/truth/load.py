@@ -11,8 +11,11 @@ from typing import Any, Final
 
 from benchmarks.truth import plan
 from benchmarks.truth.client import call, felt_ns, hang_up
+from benchmarks.truth.context import WRITTEN_NS
 from benchmarks.truth.fault import FAULTS, LEAD_S, MIDDLE, Fault
 from benchmarks.truth.plan import Cell
+from benchmarks.truth.record import Part, Truth, merged, truth_from
+from whywait.analysis.causes import Cause
 
 BESIDE_EVERY_S: Final = 0.05
 PAIR_REQUESTS, BESIDE_REQUESTS = 3, 3
@@ -28,9 +31,15 @@ def drive(port: int, cell: Cell) -> list[dict[str, Any]]:
         cell.kind
     ](port, cell, dice)
     told: list[dict[str, Any]] = json.loads(call(port, "/cell/truth"))
-    return [
-        one | {"client_ns": felt_ns.get(one["request"], 0)} for one in told if one["request"].startswith(f"{cell.key}-")
-    ]
+    return [_with_client(one) for one in told if one["request"].startswith(f"{cell.key}-")]
+
+
+def _with_client(told: dict[str, Any]) -> dict[str, Any]:
+    client_ns = felt_ns.get(told["request"], 0)
+    if WRITTEN_NS in told:  # the client took the rest after the server had written all
+        part = Part(Cause.REQUEST_IO, client_ns - told[WRITTEN_NS])
+        told = told | Truth(told["request"], merged([*truth_from(told).parts, part])).as_json()
+    return told | {"client_ns": client_ns}
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def analysis_of(
             requests.append(
                 ids | {
                     "service": "shop", "status_code": 200, "error": False, "error_type": "", "start_ns": start, "end_ns": at,
-                    "wall_ns": at - start, "handler_ns": at - start - round(one.get("ingress_wait", 0) * MS), "incomplete": False, "unfinished": False, "nagle": False, "signals": tuple(signals),
+                    "wall_ns": at - start, "handler_ns": at - start - round(one.get("ingress_wait", 0) * MS), "incomplete": False, "unfinished": False, "nagle": False, "first_byte_ns": 0, "signals": tuple(signals),
                 }
             )  # fmt: skip
             spans += _spans(ids, start, at, (jobs or {}).get(endpoint, ()))

@@ -93,8 +93,11 @@ class SpanMaker:
             return
         if spec.error:
             attributes["error.type"] = spec.error
+        for value in attributes.values():  # a second's spans wait to be written: the collector need not walk over them
+            if type(value) is list:
+                untracked(value)
         built = untracked(made(BuiltSpan, (
-            spec.name, spec.trace_id, spec.span_id, spec.parent_id, spec.kind, start_ns, end_ns, attributes, spec.links,
+            spec.name, spec.trace_id, spec.span_id, spec.parent_id, spec.kind, start_ns, end_ns, untracked(attributes), spec.links,
             bool(spec.error), of_service, self._tracer.resource, self._scope,
         )))  # fmt: skip
         for one in self._takers:

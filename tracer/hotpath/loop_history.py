@@ -42,7 +42,7 @@ def note_away(loop: Loop, start_ns: int) -> None:
     """Record that libuv slept, or ran something unobserved: the run-queue time since then followed its wake-up."""
     queued_ns = queued_since(loop)
     if queued_ns is not None and queued_ns >= AWAY_MIN_NS and loop.ended_ns:
-        loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
+        loop.looks.append(untracked(made(Look, (loop.ended_ns, start_ns, queued_ns, False))))
 
 
 def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:

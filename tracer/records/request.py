@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, Union
 from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.host.native.native_core import untracked
 from whywait.tracer.host.tally import Tally
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.decision import Decision
@@ -218,11 +219,23 @@ class Server(Protocol):
 class OwnSpan:
     """The span of a request whose framework makes none: it is made with the others."""
 
-    __slots__ = ("attributes", "describe", "error", "kind", "parent_id", "route", "stamped", "start_ns", "within")
+    __slots__ = (
+        "attributes",
+        "describe",
+        "end_ns",
+        "error",
+        "kind",
+        "parent_id",
+        "route",
+        "stamped",
+        "start_ns",
+        "within",
+    )
 
     def __init__(self, kind: Literal["server", "consumer"], start_ns: int, parent_id: int) -> None:
         self.kind: Literal["server", "consumer"] = kind
         self.start_ns = start_ns
+        self.end_ns = 0  # 0: with the window, which the kernel may make longer
         self.parent_id = parent_id  # the caller's span, 0: none
         self.error = ""  # its type, or the status
         self.attributes: Mapping[str, Any] = {}
@@ -331,15 +344,14 @@ class Request:
             activity.spawner = activity.loop = None
             if type(activity) is Job and activity.pool is not None and activity.pool.last_job is activity:
                 activity.pool.last_job = None
-        self.activities = []
-        self.phases = []
-        self.tasks = {}
+        self.activities, self.phases, self.tasks = untracked([]), untracked([]), {}
         self.loop = self.root_task = self.ingress = self.server = None
         if self.own_span is not None:
             self.own_span.forget()
             self.own_span = None
         self.released_code = self.answers
         self.root, self.lost = _NOBODY, _UNCOUNTED
+        untracked(self)
 
 
 Stamp: TypeAlias = tuple[Waker, int]  # the waker of a callback, and when

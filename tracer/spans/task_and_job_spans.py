@@ -43,12 +43,12 @@ def add_task(drawing: Drawing, task: Activity, small: dict[str, int]) -> None:
 
 
 def add_own(drawing: Drawing) -> None:
-    """The span of a request that its framework made none for, from its task's first step."""
+    """The span of a request that its framework made none for, from its task's first step until the response is written."""
     request, own = drawing.request, drawing.request.own_span
     if own is not None:
         drawing.made.append(
             SpanSpec(
-                request.name, request.trace_id, request.server_span_id, own.parent_id, own.start_ns, request.end_ns,
+                request.name, request.trace_id, request.server_span_id, own.parent_id, own.start_ns, own.end_ns or request.end_ns,
                 AboutRequest(own.attributes), own.error, kind=own.kind,
             )
         )  # fmt: skip

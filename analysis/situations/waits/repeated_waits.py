@@ -14,7 +14,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS
+from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, SAVES
 from whywait.analysis.situations.what_helps import ONCE, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
@@ -47,7 +47,8 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         again = alike.groupby("series")["ns"].transform("size") > (alike["package"] == "")
         yield from _told(group, cause, Situation.POLLING, alike[again & polls])
         yield from _told(group, cause, Situation.PACED, alike[many & paces])
-        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many & ~polls & ~paces])
+        enough = again if cause is Cause.BLOCKING_IO else many  # two jobs of one function are enough
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[enough & ~polls & ~paces])
 
 
 def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +81,8 @@ def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> I
     packages = turns.groupby("what")["package"].first()
     of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count
     saved = of_all["mean_ns"] - of_all["longest_ns"] * (kind is Situation.SERIAL_AWAITS)
-    for what in saved[saved >= group.least_ns].nlargest(1).index:
+    few = (kind is Situation.SERIAL_AWAITS) & (of_all["times"] < MANY_AWAITS)
+    for what in saved[saved >= group.least_ns + few * SAVES * group.mean_wall_ns].nlargest(1).index:
         name = str(what).removeprefix(schema.JOB_SPAN_PREFIX)
         sums = {str(key): float(ns) for key, ns in of_all.loc[what].items()}
         yield Pattern(kind, cause, {"what": name, "once": look_up(ONCE, packages[what]), **sums})

@@ -31,6 +31,7 @@ class Receiver:
         self.values: dict[str, dict[Labels, Any]] = {}
         self.services: set[str] = set()
         self.paths: set[str] = set()
+        self.examples: dict[str, set[str]] = {}  # trace ids, by metric
         self.exports = 0
         self.status = 200
 
@@ -45,6 +46,9 @@ class Receiver:
                     for point in getattr(metric, kind).data_points:
                         labels = tuple(sorted((one.key, one.value.string_value) for one in point.attributes))
                         self.values.setdefault(metric.name, {})[labels] = _value(kind, point)
+                        if kind == "histogram":
+                            ids = {one.trace_id.hex() for one in point.exemplars}
+                            self.examples.setdefault(metric.name, set()).update(ids)
         self.paths.add(path)
         self.exports += 1
 
@@ -127,6 +131,16 @@ def test_sums_arrive_as_they_grow_and_the_last_export_has_everything(tmp_path: P
     assert found.services == {"shop"}
     assert found.paths == {"/v1/metrics"}
     assert found.value("whywait.follow.behind") == 0
+
+
+def test_a_bucket_has_a_trace_as_an_example(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    busy, queued = one(BUSY, "GET /", 1), one(QUEUED, "GET /", 99)  # of one bucket
+    path.write_bytes(b"".join((*lines_of(busy), *lines_of(queued))))
+    with receiver() as (found, url), sidecar(str(path), "--send", f"{url}/v1/metrics", "--from-start") as process:
+        assert ended(process)[0] == 0
+    (example,) = found.examples["whywait.wall.time"]
+    assert example in {*busy["trace_id"], *queued["trace_id"]}
 
 
 def test_the_histogram_counts_as_many_as_the_traces_stand_for(tmp_path: Path) -> None:

@@ -50,6 +50,16 @@ def test_where_all_succeed_nothing_is_said_of_failures() -> None:
     assert not told_of(analysis_of({"GET /x": [{"await_io": 20}] * 3})).judgement.situations
 
 
+@pytest.mark.parametrize(("first_ms", "is_told"), [(200, True), (990, False), (0, False)])
+def test_a_response_in_parts_is_told_by_its_first_and_its_last(first_ms: float, is_told: bool) -> None:
+    given = analysis_of({"GET /x": [{"await_io": 1_000}] * 4})
+    given.requests["first_byte_ns"] = int(first_ms * MS)
+    one = told_of(given)
+    said = "4 answers came in parts: the first after 200 ms (p50; p99 200 ms), the last 800 ms later (p50)."
+    assert (said in one.text) == is_told
+    assert ([of.kind for of in one.judgement.situations] == [Situation.STREAMED]) == is_told
+
+
 def test_bytes_that_nagles_algorithm_held_have_a_remedy_of_their_own() -> None:
     # they left after the window: no wait of the request is significant
     for nagle in (True, False):

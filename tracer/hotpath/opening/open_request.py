@@ -135,10 +135,11 @@ def end_request(
     """The window has ended, now or at `end_ns`. `name`, `error` (its type, or the status) and `attributes` are those of
     the span that the request gets if nobody made one; attributes that are a function are asked for at once, if it is kept."""
     leave(request, end_ns or perf_counter_ns())
-    if end_ns > request.end_ns:  # the response was on its way
+    written_ns, own = request.end_ns, request.own_span
+    if end_ns > written_ns:  # the response was on its way
         request.end_ns = request.root.end_ns = end_ns
-    own = request.own_span
     if own is not None:
+        own.end_ns = written_ns
         stamped: Stamped | None = own.stamped
         if stamped is not None:
             name, error = (

@@ -10,7 +10,7 @@ from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival
-from whywait.tracer.probes.requests.work import Arrivals, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.work import Arrivals, Work, begin, call_messages, call_whole, end_handshake
 from whywait.tracer.records.request import Unit
 from whywait.tracer.redaction.paths import path_without_tokens
 
@@ -20,7 +20,7 @@ class _Response:
 
     def __init__(self, send: Any) -> None:
         self._send = send
-        self.status = 0
+        self.status = self.length = 0
         self.work: Work | None = None
 
     async def __call__(self, message: Any) -> None:
@@ -32,37 +32,39 @@ class _Response:
             self.status = message["status"]
             if self.work is not None:
                 message = self.work.headed(message)
-        elif kind == "http.response.body" and not is_last and self.work is not None:
-            self.work.first_byte()
+        elif kind == "http.response.body":
+            self.length += len(message.get("body") or b"")
+            if not is_last and self.work is not None:
+                self.work.first_byte()
         await self._send(message)
         if is_last and self.work is not None:
             self.work.finish(perf_counter_ns())
+        elif kind == "websocket.send":
+            end_handshake()
 
 
 def call_asgi(plain: Callable[..., Any], scope_at: int, arrivals: Arrivals) -> Callable[..., Any]:
     """Return the coroutine function whose argument number `scope_at` is the scope, before `receive` and `send`.
-    `arrivals` are known by the address of the client."""
+    `arrivals` are known by the addresses of the connection."""
 
     def opened(args: Any) -> tuple[Work | None, Any]:
         scope, receive, send = args[scope_at : scope_at + 3]
         if scope["type"] not in ("http", "websocket"):
             return None, args
         is_http, response = scope["type"] == "http", _Response(send)
-        client = scope.get("client")
-        client = tuple(client) if client else None
+        key = arrivals.key(scope)
         if is_http:
-            work = begin(arrivals.of(client), "server", about_http, (scope, response), headers=scope["headers"])
+            work = begin(arrivals.of(key), "server", about_http, (scope, response), headers=scope["headers"])
         else:
-            work = begin(arrivals.of(client), "consumer", about_handshake, (scope,), 1)
+            work = begin(arrivals.of(key), "consumer", about_handshake, (scope,), 1)
         response.work = work
         if work is None:
             return None, args
-        transport = arrivals.transports.get(client)
-        if is_http and transport is not None and scope.get("http_version") != "2":  # one connection, many responses
-            work.egress = arrivals.egress(client, transport, plain)
+        if is_http:
+            work.egress = arrivals.egress_of(key, scope, response, plain)
         if not is_http:
             receive = call_messages(
-                receive, is_asgi_message, lambda _, asked_ns: begin_message(arrivals.of(client, asked_ns), scope)
+                receive, is_asgi_message, lambda _, asked_ns: begin_message(arrivals.of(key, asked_ns), scope)
             )
         return work, (*args[:scope_at], scope, receive, response, *args[scope_at + 3 :])
 

@@ -22,7 +22,17 @@ from whywait.tracer.probes.requests.asgi_call import (
 )
 from whywait.tracer.probes.requests.names import Wrap, named_by, routed
 from whywait.tracer.probes.requests.own_servers import sanic_connection, tornado_reads, tornado_request
-from whywait.tracer.probes.requests.work import About, Arrivals, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.tcp_info import question_by_addresses
+from whywait.tracer.probes.requests.work import (
+    About,
+    Arrivals,
+    ArrivalsOfOthers,
+    Work,
+    begin,
+    call_messages,
+    call_whole,
+    ends_handshake,
+)
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Unit
 from whywait.tracer.schema import INGRESS_READ
@@ -91,12 +101,17 @@ def _asgi_messages(plain: Any, arrivals: Arrivals) -> Any:
     )
 
 
-def _uvicorn(protocol: str, receive: str) -> dict[str, Wrap]:
+def _asgi_sends(plain: Any, _: Arrivals) -> Any:
+    return ends_handshake(plain, lambda args: args[1]["type"] == "websocket.send")
+
+
+def _uvicorn(protocol: str, receive: str, send: str = "send") -> dict[str, Wrap]:
     protocol = f"uvicorn.protocols.websockets.{protocol}"
     return {
         f"{protocol}.data_received": _reads,
         f"{protocol}.run_asgi": _connection,
         f"{protocol}.{receive}": _asgi_messages,
+        f"{protocol}.{send}": _asgi_sends,
     }
 
 
@@ -182,6 +197,7 @@ def _hypercorn_reads(plain: Any, arrivals: Arrivals) -> Any:
             client = tuple(transport.get_extra_info("peername")[:2])
             with suppress(TypeError):  # uvloop's under TLS has no weak references
                 arrivals.transports[client] = transport
+                arrivals.questions[transport] = question_by_addresses(transport.get_extra_info("socket"))
 
             def feed_data(data: bytes) -> None:
                 arrivals.note(client, transport)
@@ -204,17 +220,19 @@ def _quart_route(attribute: str) -> Wrap:
     return routed(said)
 
 
-def _granian(plain: Any, nobodys: Arrivals) -> Any:
+def _granian(plain: Any, _: Arrivals) -> Any:
+    arrivals = ArrivalsOfOthers()
+
     @functools.wraps(plain)
     def _callback_wrapper(callback: Any, *args: Any, **kwargs: Any) -> Any:
-        return plain(call_asgi(callback, 0, nobodys), *args, **kwargs)
+        return plain(call_asgi(callback, 0, arrivals), *args, **kwargs)
 
     return _callback_wrapper
 
 
 # the functions at which a unit begins, or that tell something of it
 PLACES: Final[dict[str, Wrap]] = {
-    **_uvicorn("websockets_impl.WebSocketProtocol", "asgi_receive"),
+    **_uvicorn("websockets_impl.WebSocketProtocol", "asgi_receive", "asgi_send"),
     **_uvicorn("websockets_sansio_impl.WebSocketsSansIOProtocol", "receive"),
     **_uvicorn("wsproto_impl.WSProtocol", "receive"),
     "websockets.asyncio.server.ServerConnection.data_received": _reads,
@@ -222,6 +240,8 @@ PLACES: Final[dict[str, Wrap]] = {
     "aiohttp.web_protocol.RequestHandler.data_received": _reads,
     "aiohttp.web_protocol.RequestHandler._handle_request": _aiohttp_request,
     "aiohttp.web_ws.WebSocketResponse.receive": _aiohttp_messages,
+    "aiohttp.web_ws.WebSocketResponse.send_str": lambda plain, _: ends_handshake(plain),
+    "aiohttp.web_ws.WebSocketResponse.send_bytes": lambda plain, _: ends_handshake(plain),
     "sanic.server.protocols.http_protocol.HttpProtocol.data_received": _reads,
     "sanic.server.protocols.http_protocol.HttpProtocol.__init__": sanic_connection,
     "tornado.iostream.IOStream.read_from_fd": tornado_reads,

@@ -72,9 +72,7 @@ class _Connections:
         """The connection has ended."""
         self.with_nagle.discard(id(protocol))
         self.drained(protocol)
-        left = self.unsent.pop(id(protocol), None)
-        if left is not None:
-            left.end(perf_counter_ns())
+        self.unsent.pop(id(protocol), None)  # the kernel may go on sending it
 
 
 def _patched(module: Any, protocol_name: str) -> Undo:
@@ -174,13 +172,13 @@ class _Cycle:
     def is_written(self, now: int) -> None:
         """The kernel has all of the response, or almost."""
         request, connections, protocol = self._request, self._connections, self._protocol()
-        connection, nagle = self._cycle.transport.get_extra_info("socket"), protocol in connections.with_nagle
+        nagle = protocol in connections.with_nagle
 
         def ended(sent_ns: int) -> None:
             connections.unsent.pop(protocol, None)
             self._finish(sent_ns)
 
-        left = leave_kernel(request, connection, now, connections.send_site, ended, nagle=nagle)
+        left = leave_kernel(request, self._cycle.transport, now, connections.send_site, ended, nagle=nagle)
         if left is not None:
             connections.unsent[protocol] = left
 

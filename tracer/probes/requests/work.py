@@ -6,25 +6,29 @@ nobody's fault. Whatever ends first ends it: its function, its task, or the next
 """
 
 import functools
+import socket
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from time import perf_counter_ns
 from typing import Any, Final, Literal
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from whywait.tracer.host.code_location import Site, place_of_code
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave, open_request
 from whywait.tracer.hotpath.recorder import probe_failed, safely
-from whywait.tracer.probes.requests.arrival import arrival_of, open_http
-from whywait.tracer.probes.requests.egress import Unsent, leave_kernel
+from whywait.tracer.probes.requests.arrival import arrival_of, awake_since, open_http
+from whywait.tracer.probes.requests.egress import Unsent, leave_kernel, leave_others_kernel
+from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_by_addresses, question_about
 from whywait.tracer.probes.response_headers import with_headers
-from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Request, Unit
-from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ
+from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_KERNEL, INGRESS_READ
 
 name: Final = "units of work"
 _MOST_CONNECTIONS: Final = 4_096
+_ANY: Final = (socket.inet_ntoa(bytes(4)), "::")  # as a server's own address: not known
+_SMALL: Final = 16_384  # bytes of a response, which the kernel of any client takes
 
 Kind = Literal["server", "consumer"]
 Egress = Callable[[Request, int, Callable[[int], None]], bool]
@@ -38,7 +42,7 @@ About = Callable[[Any, Any], Unit]
 class Work:
     """One open unit of work. It ends once."""
 
-    __slots__ = ("_about", "_args", "_request", "egress", "skips")
+    __slots__ = ("_about", "_args", "_is_connection", "_request", "egress", "skips")
 
     def __init__(self, request: Request, about: About, args: Any, skips: int) -> None:
         self._request: Request | None = request
@@ -46,7 +50,14 @@ class Work:
         self._about = about
         self._args = args
         self.skips = skips  # so many calls for a message are part of it: an ASGI server's first one is no message
+        self._is_connection = skips > 0
         request.server = self
+
+    def has_pushed(self) -> None:
+        """The server has sent a message to a websocket of its own accord: that one's beginning has ended, if this is it."""
+        if self._is_connection or self.egress is not None:  # or the request of aiohttp.web that became one
+            self.egress = None
+            self.finish(perf_counter_ns())
 
     def abandoned(self, end_ns: int) -> None:
         self.finish(end_ns)
@@ -88,25 +99,15 @@ def _egress_of(server: Callable[..., Any]) -> Site:
     return Site(place_of_code(server.__code__), FOR_EGRESS, server.__module__)
 
 
-class _WhileOpen:
-    """The socket of a connection while that is open: then its number is another's."""
-
-    def __init__(self, transport: Any) -> None:
-        self._transport, self._fileno = transport, transport.get_extra_info("socket").fileno
-
-    def fileno(self) -> int:
-        return -1 if self._transport.is_closing() else int(self._fileno())
-
-
 class Arrivals:
     """When each of the latest connections last got data, and which have responses that the kernel has not sent."""
 
     def __init__(self) -> None:
         self._latest: OrderedDict[Hashable, tuple[int, Arrival]] = OrderedDict()  # when it was read, and when it came
         self._unsent: dict[Hashable, Unsent] = {}
-        self.transports: WeakValueDictionary[Hashable, Any] = (
-            WeakValueDictionary()
-        )  # where the work does not know its own
+        # where the work does not know its own; and what asks the kernel of one that its server has closed
+        self.transports: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
+        self.questions: WeakKeyDictionary[Any, bytes | None] = WeakKeyDictionary()
 
     def note(self, key: Hashable, transport: Any) -> None:
         """A connection reads data now. Never raises."""
@@ -121,7 +122,19 @@ class Arrivals:
         if len(self._latest) > _MOST_CONNECTIONS:
             self._latest.popitem(last=False)
 
-    def egress(self, key: Hashable, transport: Any, server: Callable[..., Any]) -> Egress:
+    def key(self, scope: Any) -> Hashable:
+        """Return what the connection of an ASGI scope is known by."""
+        client = scope.get("client")
+        return tuple(client) if client else None
+
+    def egress_of(self, key: Hashable, scope: Any, response: Any, server: Callable[..., Any]) -> Egress | None:
+        """As `egress`, of an ASGI application's call."""
+        transport = self.transports.get(key)
+        return self.egress(key, transport, server, self.questions.get(transport)) if transport is not None else None
+
+    def egress(
+        self, key: Hashable, transport: Any, server: Callable[..., Any], question: bytes | None = None
+    ) -> Egress:
         """Return what ends a request of this connection when the kernel has sent its response, which `server` answers."""
 
         def leave_when_sent(request: Request, now: int, ended: Callable[[int], None]) -> bool:
@@ -131,7 +144,7 @@ class Arrivals:
                 self._unsent.pop(key, None)
                 ended(sent_ns)
 
-            left = leave_kernel(request, _WhileOpen(transport), now, _egress_of(server), sent)
+            left = leave_kernel(request, transport, now, _egress_of(server), sent, question)
             if left is not None:
                 self._unsent[key] = left
             return True
@@ -142,6 +155,51 @@ class Arrivals:
         """Return the arrival of what the connection read after a moment; now, where it read nothing."""
         read_ns, arrival = self._latest.get(key, (-1, None))
         return arrival if arrival is not None and read_ns >= after_ns else Arrival(perf_counter_ns(), INGRESS_READ)
+
+
+class ArrivalsOfOthers(Arrivals):
+    """Of connections that threads read which are not Python's: the kernel is asked about them by their addresses, which
+    are their key."""
+
+    def key(self, scope: Any) -> Hashable:
+        client, server = scope.get("client"), scope.get("server")
+        if not client or not server:
+            return None
+        try:
+            host = _host_towards(client[0]) if server[0] in _ANY else server[0]
+            return question_about((host, server[1]), client)
+        except (OSError, ValueError):
+            return None
+
+    def of(self, key: Hashable, after_ns: int = 0) -> Arrival:
+        now, loop = perf_counter_ns(), here.loop
+        age_ns = safely(name, data_age_by_addresses, key) if key is not None else None
+        if age_ns is None:
+            return Arrival(now, INGRESS_READ)
+        at_ns = now - age_ns
+        if loop is not None:  # threads read it at once: what came to a loop that slept has woken it
+            earliest_ns = at_ns - TICK_NS
+            woke_ns = awake_since(loop, now, earliest_ns)
+            at_ns = woke_ns if woke_ns > earliest_ns else at_ns
+        return Arrival(at_ns, INGRESS_KERNEL) if at_ns >= after_ns else Arrival(now, INGRESS_READ)
+
+    def egress_of(self, key: Any, scope: Any, response: Any, server: Callable[..., Any]) -> Egress | None:
+        if key is None or not scope["http_version"].startswith("1"):  # several responses at once: whose are the bytes?
+            return None
+
+        def leave_when_sent(request: Request, now: int, ended: Callable[[int], None]) -> bool:
+            leave(request, now)
+            return response.length > _SMALL and leave_others_kernel(request, key, _egress_of(server), ended)
+
+        return leave_when_sent
+
+
+@functools.lru_cache(1_024)
+def _host_towards(client: str) -> str:
+    """The address of this host that a client most likely has asked."""
+    with socket.socket(socket.AF_INET6 if ":" in client else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect((client, 9))  # sends nothing
+        return str(one.getsockname()[0])
 
 
 def begin(
@@ -158,13 +216,38 @@ def begin(
 
 def end_before_message() -> None:
     """This task asks for the next message: what it did with the one before has ended."""
-    found = ACTIVITY.get()
-    work = found.request.server if found is not None and found.request.open else None
-    if isinstance(work, Work):
+    work = _open_work()
+    if work is not None:
         if work.skips:
             work.skips -= 1
         else:
             work.finish(perf_counter_ns())
+
+
+def ends_handshake(plain: Callable[..., Any], is_push: Callable[[Any], bool] = lambda _: True) -> Callable[..., Any]:
+    """Return the coroutine function that sends a message to a websocket's client: what the server sends of its own accord
+    ends the connection's beginning, and what follows is nobody's, until a message comes."""
+
+    @functools.wraps(plain)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        await plain(*args, **kwargs)
+        if is_push(args):
+            safely(name, end_handshake)
+
+    return call
+
+
+def end_handshake() -> None:
+    """This task has sent a message to a websocket's client: the connection's beginning ends, if it still worked for that."""
+    work = _open_work()
+    if work is not None:
+        work.has_pushed()
+
+
+def _open_work() -> Work | None:
+    found = ACTIVITY.get()
+    work = found.request.server if found is not None and found.request.open else None
+    return work if isinstance(work, Work) else None
 
 
 def call_whole(plain: Callable[..., Any], opened: Callable[[Any], tuple[Work | None, Any]]) -> Callable[..., Any]:

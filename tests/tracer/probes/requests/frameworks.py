@@ -10,6 +10,7 @@ import pytest
 
 WAIT_S = 0.02
 HELD_S = 0.06
+FITS = b"x" * 120_000  # into what the kernel keeps of a connection, but not into what its client's kernel takes
 
 
 def nap() -> None:
@@ -138,8 +139,10 @@ def bare() -> Any:
             await sync_to_async(nap)()  # one thread for all requests
         else:
             await asyncio.sleep(WAIT_S)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"{}"})
+        body = FITS if scope["path"] == "/fits" else b"{}"
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     return app
 

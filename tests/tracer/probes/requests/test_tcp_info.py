@@ -88,6 +88,37 @@ class Interrupted:
         raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_what_was_sent_is_known_after_the_socket_is_closed(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server, socket.socket(family) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+        client.connect(server.getsockname())
+        connection = server.accept()[0]
+        written = connection.send(b"x" * 200_000)
+        question = as_it_runs.question_by_addresses(connection)
+        assert question is not None
+        known = as_it_runs.sent_of(connection)
+        connection.close()
+        told = as_it_runs.sent_by_addresses(question)
+        assert told is not None
+        assert known is not None
+        assert (known.bytes + known.left, told.bytes + told.left) == (written, written + 1), "closing is a position"
+        assert 0 < told.left < written
+        assert as_it_runs.sent_of(connection) is None
+        while client.recv(65_536):
+            pass
+        told = as_it_runs.sent_by_addresses(question)
+        assert told is None or not told.left
+
+
+def test_a_unix_socket_has_no_addresses() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert as_it_runs.question_by_addresses(one) is None
+        assert as_it_runs.sent_of(one) is None
+
+
 def test_what_has_no_such_information_is_unknown(tcp_info: Any) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

@@ -13,6 +13,8 @@ import pytest
 from testbed.service import free_port
 from tests.tracer.conftest import Traced
 from whywait import analysis
+from whywait.analysis.model import NO_ARRIVAL
+from whywait.analysis.verdicts.not_observed import not_observed
 
 Begin = Callable[..., Traced]
 PAUSE_S = 0.06  # the client's own, between two messages
@@ -225,6 +227,94 @@ def test_websockets_under_uvicorn(traced_to: Begin, app: Any, ws: str) -> None:
     assert set(found.requests["endpoint"]) == {"WS /chat", "WS /chat connect"}
 
 
+# --- a websocket on which its server speaks of its own accord ----------------------------------------------
+async def listen(url: str) -> list[Any]:
+    from websockets.asyncio.client import connect
+
+    async with await until(lambda: connect(url)) as messages:
+        return [one async for one in messages]
+
+
+async def push(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    await asyncio.sleep(0.02)  # its client waits for what it sends first
+    for number in range(4):
+        await send({"type": "websocket.send", "text": str(number)})
+        await asyncio.sleep(PAUSE_S)
+    await send({"type": "websocket.close"})
+
+
+async def push_from_uvicorn(ws: str) -> list[Any]:
+    import uvicorn
+
+    config = uvicorn.Config(push, port=free_port(), log_level="error", ws=ws, lifespan="off")  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        return await listen(f"ws://127.0.0.1:{config.port}/feed")
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def push_from_hypercorn(_: str) -> list[Any]:
+    pytest.importorskip("hypercorn")
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await (push if scope["type"] == "websocket" else echo_asgi)(scope, receive, send)
+
+    config, port, stop = Config(), free_port(), asyncio.Event()
+    config.bind = [f"127.0.0.1:{port}"]
+    serving = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
+    answers = await listen(f"ws://127.0.0.1:{port}/feed")
+    stop.set()
+    await serving
+    return answers
+
+
+async def push_from_aiohttp(_: str) -> list[Any]:
+    web = pytest.importorskip("aiohttp.web")
+
+    async def feed(request: Any) -> Any:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await asyncio.sleep(0.02)
+        for number in range(4):
+            await socket.send_str(str(number))
+            await asyncio.sleep(PAUSE_S)
+        return socket
+
+    app = web.Application()
+    app.add_routes([web.get("/feed", feed)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    answers = await listen(f"ws://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/feed")
+    await runner.cleanup()
+    return answers
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("ask", "ws"), [
+    (push_from_uvicorn, "websockets"), (push_from_uvicorn, "websockets-sansio"), (push_from_uvicorn, "wsproto"),
+    (push_from_hypercorn, ""), (push_from_aiohttp, ""),
+], ids=lambda one: getattr(one, "__name__", one))  # fmt: skip
+def test_a_server_that_pushes_messages_scales_no_chart(traced_to: Begin, ask: Any, ws: str) -> None:
+    """The connection's beginning ends with the first of them; the pauses that follow are nobody's wait."""
+    if ws == "wsproto":
+        pytest.importorskip("wsproto")
+    answers, found, _ = same_answers(traced_to, lambda: ask(ws))
+    assert answers == ["0", "1", "2", "3"]
+    (request,) = found.requests.to_dict("records")
+    assert request["endpoint"] in ("WS /feed connect", "GET /feed")
+    assert 20 <= request["wall_ns"] / 1e6 < 20 + PAUSE_S * 1e3
+    assert told(found, request["endpoint"])["await_io"] == pytest.approx(20, abs=4)
+
+
 # --- other ASGI servers ----------------------------------------------------------------------------------
 async def ask_hypercorn() -> Any:
     pytest.importorskip("hypercorn")
@@ -302,6 +392,8 @@ def test_grpc_aio(traced_to: Begin) -> None:
     assert sorted(found.requests["endpoint"]) == ["shop.Ranking/Rank"] * 3 + ["shop.Ranking/Stream"]
     assert told(found, "shop.Ranking/Rank")["await_io"] == pytest.approx(20, abs=4)
     assert told(found, "shop.Ranking/Stream")["await_io"] == pytest.approx(30, abs=5)
+    unknown = {one.signal: one.requests for one in not_observed(found.requests)}
+    assert unknown[NO_ARRIVAL] == 4, "it is said where it is not known"
 
 
 # --- workers -------------------------------------------------------------------------------------------------
