@@ -206,8 +206,8 @@ class SamplerProcess:
             return
         with suppress(OSError, ValueError):  # it has just been closed
             thread_records.BUSY.pack_into(memory, thread_records.IDLE_AT, idle_ns)
-            if not idle_ns and memory[thread_records.ASLEEP_AT]:
-                os.write(self._input.fileno(), b"w")
+            if not idle_ns and memory[thread_records.ASLEEP_AT] and self._input.is_ours():
+                os.write(self._input.fd, b"w")
 
     def woke(self, thread_id: int) -> None:
         """Report that a thread begins to work, first or after an idle time: the next sweep samples it. Any thread may call it."""
