@@ -39,6 +39,7 @@ class Counted:
     weight: float  # how many requests it represents
     by_cause: dict[str, int]  # ns; empty where the request was not recorded whole
     culprits: dict[Culprit, int]  # ns
+    span_id: str = ""  # of the request's own span
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +113,15 @@ def _requests(table: pd.DataFrame, found: Analysis, chosen: set[tuple[str, str]]
     for trace_id, request_id, endpoint, end_ns, wall_ns, handler_ns, weight in zip(
         *(table[name].tolist() for name in columns), strict=True
     ):
-        key = (trace_id, request_id)
-        if (trace_id, span_id_of(*key)) in chosen:
+        key, span_id = (trace_id, request_id), span_id_of(trace_id, request_id)
+        if (trace_id, span_id) in chosen:
             culprits = {
                 Culprit(cause, name, file, None if pd.isna(line) else int(line)): ns
                 for (cause, name, file, line), ns in held.get(key, ())[:_MOST_CULPRITS]
                 if name
             }
             by_cause = {cause: ns for (cause,), ns in sums.get(key, ())}
-            yield Counted(endpoint, trace_id, end_ns, wall_ns, handler_ns, weight, by_cause, culprits)
+            yield Counted(endpoint, trace_id, end_ns, wall_ns, handler_ns, weight, by_cause, culprits, span_id)
 
 
 def _sums(table: pd.DataFrame, by: list[str], amount: str) -> dict[tuple[str, str], list[tuple[tuple[Any, ...], int]]]:

@@ -5,8 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from whywait.analysis.live.counting import Counted
 from whywait.analysis.live.labels import Labels
@@ -59,13 +61,24 @@ class Instruments:
         # the SDK's histogram takes no weights: fractions of a request are carried over to the next
         owed = self._rest.get(label, 0.0) + request.weight
         self._rest[label] = owed - int(owed)
+        trace = _trace(request)
         for _ in range(min(int(owed), _MOST_AT_ONCE)):
-            self._walls.record(request.wall_ns / 1e9, own)
-            self._handlers.record(request.handler_ns / 1e9, own)
+            self._walls.record(request.wall_ns / 1e9, own, trace)
+            self._handlers.record(request.handler_ns / 1e9, own, trace)
 
     def _causes(self, _: CallbackOptions) -> Iterable[Observation]:
         for (label, cause), ns in self._causes_ns.copy().items():
             yield Observation(ns / 1e9, {"endpoint": label, "cause": cause})
+
+
+def _trace(request: Counted) -> Context | None:
+    """The context of a request's span: a bucket's exemplar leads to its trace."""
+    try:
+        ids = int(request.trace_id, 16), int(request.span_id, 16)
+    except ValueError:
+        return None
+    span = SpanContext(*ids, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(span), Context())
 
 
 class CountedExporter(MetricExporter):
