@@ -180,7 +180,9 @@ class ArrivalsOfOthers(Arrivals):
         if loop is not None:  # threads read it at once: what came to a loop that slept has woken it
             earliest_ns = at_ns - TICK_NS
             woke_ns = awake_since(loop, now, earliest_ns)
-            at_ns = woke_ns if woke_ns > earliest_ns else at_ns
+            at_ns = (
+                woke_ns if earliest_ns < woke_ns <= at_ns + TICK_NS else at_ns
+            )  # later: the loop only seems to have slept
         return Arrival(at_ns, INGRESS_KERNEL) if at_ns >= after_ns else Arrival(now, INGRESS_READ)
 
     def egress_of(self, key: Any, scope: Any, response: Any, server: Callable[..., Any]) -> Egress | None:
