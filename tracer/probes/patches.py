@@ -37,6 +37,7 @@ def _as_builtin(function: FunctionType, plain: Any, name: str) -> Any:
     attribute, `sleep = time.sleep`: no method. And it is pickled by `name`."""
     kind: dict[str, Any] = {
         "__call__": staticmethod(function),
+        "__get__": lambda one, *_: one,  # for `inspect.isroutine`
         "__repr__": lambda _: repr(plain),
         "__reduce__": lambda _: (resolve_name, (name,)),
     }
