@@ -24,7 +24,7 @@ from whywait.tracer.export.host_provider import OwnIds, provider_of_host
 from whywait.tracer.export.span_lines import BuiltSpan, line_of
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
-from whywait.tracer.host.app_name import app_name, program_name
+from whywait.tracer.host.names.app_name import app_name, program_name
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.keeping.trace_verdicts import Gate
 from whywait.tracer.redaction.spans import Redaction

@@ -56,18 +56,16 @@ class WorkerClocks:
         self._executor, self._files = lambda: None, {}
 
 
-class _File:
+class _File(OwnFile):
     """Open until nobody reads it any more."""
 
     def __init__(self, process_id: int, name: str) -> None:
-        self._file: OwnFile | None = None
+        super().__init__(-1)
         with suppress(OSError):
-            self._file = OwnFile(os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC))
-        self.fd = -1 if self._file is None else self._file.fd
+            super().__init__(os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC))
 
     def __del__(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self.close()
 
 
 def places_at(executor: Any) -> int:

@@ -5,7 +5,7 @@ from sys import getswitchinterval
 from typing import Final
 
 from whywait.tracer import schema as s
-from whywait.tracer.host.syscall_names import most_seen
+from whywait.tracer.host.names.syscall_names import most_seen
 from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Holder, HolderPast

@@ -28,7 +28,6 @@ _HANGS_S: Final = 2 * thread_records.REST_S
 _HANGS_LOOKS: Final = 8
 _REPORT_NS: Final = 100_000_000
 _CLOSED: Final = "the service has closed its files"
-_LOST: Final[list[mmap.mmap]] = []
 _PR_SET_PTRACER: Final = 0x59616D61
 
 
@@ -228,7 +227,8 @@ class SamplerProcess:
             if self.failure != _CLOSED:
                 memory.close()
             else:
-                _LOST.append(memory)  # its descriptor has a number that the service gave to another file
+                # never freed, which would close it: its descriptor has a number that the service gave to another file
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(memory))
 
 
 def _own(pipe: IO[bytes]) -> OwnFile:

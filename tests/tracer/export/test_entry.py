@@ -7,7 +7,7 @@ import pytest
 
 import whywait
 from whywait.tracer.export.collector import collector_exporter
-from whywait.tracer.host.app_name import app_name
+from whywait.tracer.host.names.app_name import app_name
 from whywait.tracer.session import is_active
 
 NAMED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}

@@ -17,8 +17,8 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from whywait.tracer.host.code_location import FUNCTION_OF, Place, place_of_thread, places_of_threads
+from whywait.tracer.host.names.syscall_names import call_name
 from whywait.tracer.host.own_thread import OwnThread, all_threads
-from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.stacks.alarm import Alarm

@@ -1,0 +1,1 @@
+"""Names of the host: of the application, of system calls."""
