@@ -29,27 +29,40 @@ _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what ma
 
 
 def pool_situations(group: Group) -> Iterator[Pattern]:
-    """Yield the situations in these requests' use of pools: jobs of one function that each request submitted; THREAD_HOPS
-    where very many, awaited one after another (`in_turn`), were most of the requests' time."""
+    """Yield the situations in these requests' use of pools: jobs of one function that each request submitted."""
     own = group.jobs.sort_values("per_request", ascending=False)
     most = float(own["per_request"].max()) if len(own) else 0.0
     if Cause.POOL_QUEUE in group.significant and most < MANY:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
-    if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
-        yield _many_jobs(group, own.iloc[0], most)
-    own = own[
-        ~own["pool_file"].str.contains(schema.POOL_FILE_SENSITIVE, regex=False)
-    ]  # of the library, one per request
+    if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS and not _hops(group, own):
+        yield Pattern(Situation.MANY_JOBS, None, _many_jobs(own))
+    of_library = own["pool_file"].str.contains(schema.POOL_FILE_SENSITIVE, regex=False)  # one per request
+    own = own[~of_library]
     yield from _own_pools(group, own[own["own_pool_share"] > MOST].head(1))
 
 
-def _many_jobs(group: Group, first: "pd.Series[Any]", most: float) -> Pattern:
-    function, mean_ns, in_turn = str(first["function"]), float(first["mean_ns"]), bool(first["in_turn"])
-    hops = in_turn and most >= MANY_HOPS and most * mean_ns >= MIN_KNOWN * group.mean_wall_ns
-    found: dict[str, Any] = {"function": function, "per_request": most, "mean_ns": mean_ns, "in_turn": in_turn}
-    if hops and group.means.get(Cause.COMPUTE, 0.0) > most * HOP_NS:
-        found["but_for"] = (Cause.COMPUTE,)
-    return Pattern(Situation.THREAD_HOPS if hops else Situation.MANY_JOBS, None, found)
+def thread_hops(group: Group) -> Iterator[Pattern]:
+    """Yield where very many jobs of one function, awaited one after another (`in_turn`), were most of the requests' time."""
+    own = group.jobs.sort_values("per_request", ascending=False)
+    if _hops(group, own):
+        found = _many_jobs(own)
+        if group.means.get(Cause.COMPUTE, 0.0) > found["per_request"] * HOP_NS:
+            found["but_for"] = (Cause.COMPUTE,)
+        yield Pattern(Situation.THREAD_HOPS, None, found)
+
+
+def _hops(group: Group, own: pd.DataFrame) -> bool:
+    most = _many_jobs(own.head(1)) if len(own) else {"in_turn": False}
+    many = most["in_turn"] and most["per_request"] >= MANY_HOPS
+    return bool(many and most["per_request"] * most["mean_ns"] >= MIN_KNOWN * group.mean_wall_ns)
+
+
+def _many_jobs(own: pd.DataFrame) -> dict[str, Any]:
+    first = own.iloc[0]
+    per_request, mean_ns = float(first["per_request"]), float(first["mean_ns"])
+    return {
+        "function": str(first["function"]), "per_request": per_request, "mean_ns": mean_ns, "in_turn": bool(first["in_turn"])
+    }  # fmt: skip
 
 
 def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
@@ -79,18 +92,18 @@ def pool_use(analysis: Analysis) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     place = {"pool_file": ("pool_file", "first"), "pool_line": ("pool_line", "first")}
     by_request = _with_pools(jobs).groupby(["endpoint", "function", "request_id"]).agg(
-        jobs=("jobs", "sum"), ns=("ns", "sum"), summed=("summed", "sum"), own=("own", "all"),
+        jobs=("jobs", "sum"), ns=("ns", "sum"), turns=("turns", "sum"), own=("own", "all"),
         weight=("weight", "first"), **place,
     )  # fmt: skip
     by_request["own"] *= by_request["weight"]
     result = by_request.groupby(["endpoint", "function"]).agg(
-        jobs=("jobs", "sum"), ns=("ns", "sum"), summed=("summed", "sum"), own=("own", "sum"), weight=("weight", "sum"),
+        jobs=("jobs", "sum"), ns=("ns", "sum"), turns=("turns", "sum"), own=("own", "sum"), weight=("weight", "sum"),
         **place,
     ).reset_index()  # fmt: skip
     size = analysis.requests.groupby("endpoint")["weight"].sum()
     result["per_request"] = result["jobs"] / result["endpoint"].map(size)
     result["mean_ns"] = result["ns"] / result["jobs"]
-    result["in_turn"] = result["summed"] > result["jobs"] * MOST
+    result["in_turn"] = result["turns"] > result["jobs"] * MOST
     result["own_pool_share"] = result["own"] / result["weight"]
     return result[list(COLUMNS)]
 
@@ -106,11 +119,12 @@ def _with_pools(jobs: pd.DataFrame) -> pd.DataFrame:
     alone = pool_id.isna() | (jobs.groupby(pool)["request_id"].transform("nunique") == 1)
     # a loop's default executor is created once, by the first request
     default = get(lambda attributes: attributes.get(schema.POOL_NAME)) == schema.POOL_NAME_DEFAULT
+    in_turn = jobs["start_ns"] >= jobs.groupby(["request_id", "name"])["end_ns"].shift()  # by start
     count = get(lambda attributes: _number(attributes, schema.COUNT)).fillna(1)
     return jobs.assign(
         jobs=jobs["weight"] * count,
         ns=jobs["weight"] * (jobs["end_ns"] - jobs["start_ns"]),
-        summed=jobs["weight"] * count.where(count > 1, 0),
+        turns=jobs["weight"] * count.where(count > 1, in_turn),
         function=jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
         own=age_ns.notna() & (made_ns >= jobs["begun_ns"]) & alone & ~default,
         pool_file=get(lambda attributes: str(attributes.get(schema.POOL_FILE) or "")),

@@ -28,7 +28,7 @@ from whywait.analysis.situations.holders.connections_held import connections_hel
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
-from whywait.analysis.situations.pool_use import pool_situations, pool_use, sensitive_threads
+from whywait.analysis.situations.pool_use import pool_situations, pool_use, sensitive_threads, thread_hops
 from whywait.analysis.situations.running.computing import computing, is_named, spins
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_starvation
@@ -71,7 +71,7 @@ _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.R
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
+    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, thread_hops, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
     loop_blocked, collected_serially, gil_starvation, timers, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 

@@ -84,5 +84,5 @@ def test_who_queues_for_a_worker_task_is_told_of_the_task_and_of_what_it_compute
     assert sum(one.mean_ns for one in told.reasons) == pytest.approx(sum(waited_ns) / TIMES, rel=0.1)
     assert reason.culprit == "compute"
     assert reason.remedy.situation is Situation.CONSUMER
-    (consumer,) = [one for one in told.situations if one.kind is Situation.CONSUMER]
+    (consumer,) = [one for one in told.situations if one.kind is Situation.CONSUMER and one.of is reason.cause]
     assert str(consumer.numbers["task"]).endswith("worker")

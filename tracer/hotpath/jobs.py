@@ -74,7 +74,8 @@ def run_job(
     if job is None:
         start_ns = perf_counter_ns()
         begin_occupancy(pool, held, threading.get_native_id(), start_ns)
-        cpu = worker_here().cpu
+        worker = worker_here()
+        cpu, queued_ns = worker.cpu, worker.run_queue_ns
         used_ns = cpu.read(start_ns)
         before = enter_job(None)
         try:
@@ -85,7 +86,9 @@ def run_job(
         finally:
             held.end_ns = perf_counter_ns()
             _rest(held.end_ns)
-            leave_untraced(before, BackgroundJob(held.name, held.code, start_ns, held.end_ns, cpu.cpu_ns - used_ns))
+            queued_ns = (worker.run_queue_ns or 0) - queued_ns if queued_ns is not None else 0
+            used_ns = cpu.cpu_ns - used_ns
+            leave_untraced(before, BackgroundJob(held.name, held.code, start_ns, held.end_ns, used_ns, queued_ns))
             # the frames of an exception refer to this one: it must not keep the arguments alive
             function = args = kwargs = None  # type: ignore[assignment]
     token = _enter(pool, job, held, function)

@@ -51,8 +51,10 @@ class BackgroundJob(NamedTuple):
     start_ns: int
     end_ns: int
     cpu_ns: int
+    queued_ns: int = 0  # runnable, without a CPU, since the worker's job before
 
     @property
     def kind(self) -> str:
-        """What it mostly did, as a waker (schema.WAKER_*)."""
-        return WAKER_COMPUTING_JOB if self.cpu_ns * 2 >= self.end_ns - self.start_ns else WAKER_BLOCKED_JOB
+        """What it mostly did while it had a CPU or needed none, as a waker (schema.WAKER_*)."""
+        awake_ns = self.end_ns - self.start_ns - self.queued_ns
+        return WAKER_COMPUTING_JOB if self.cpu_ns * 2 >= awake_ns else WAKER_BLOCKED_JOB

@@ -53,7 +53,9 @@ def _background(group: Group, cause: Cause) -> Iterator[Pattern]:
     """Where most of the places of a pool or limit were taken by the user's work for no request: no span shows what it did."""
     own, named = group.of(cause), group.culprits[group.culprits["cause"] == cause]
     named = named[(named["culprit_trace_id"] == "") & (named["culprit_file"] != "")]
-    how = limit_of(group.attributes_of(own.nlargest(1, "amount_ns"))[0]) if len(named) else ""
+    longest = group.attributes_of(own.nlargest(1, "amount_ns"))[0] if len(named) else {}
+    by_thread = longest.get(schema.WAKER_KIND) == schema.WAKER_THREAD  # which works for those that wait
+    how = limit_of(longest) if len(named) and not by_thread else ""
     if how and named["ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
         chief = named.nlargest(1, "ns").iloc[0]
         at = in_brackets(place(chief["culprit_file"], chief["culprit_line"]))
