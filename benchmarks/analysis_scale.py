@@ -123,6 +123,12 @@ def slope(sizes: list[float], seconds: list[float]) -> float:
     return log(seconds[-1] / seconds[0]) / log(sizes[-1] / sizes[0])
 
 
+def of_million(sizes: list[float], found: list[float]) -> float:
+    """Return what a million spans take, on the line through the first and the last size: what each size takes once,
+    whatever its spans, is not multiplied."""
+    return found[-1] + (MILLION - sizes[-1]) * (found[-1] - found[0]) / max(sizes[-1] - sizes[0], 1)
+
+
 def rows(runs: list[Told]) -> Iterator[str]:
     sizes = [run["spans"] for run in runs]
     yield f"| CPU s (wall s) | {' | '.join(f'{int(size):,} spans' for size in sizes)} | for 1 M spans, CPU s | goal | grows with spans to the power of |"
@@ -131,11 +137,11 @@ def rows(runs: list[Told]) -> Iterator[str]:
         cpu = [run[f"{name}, cpu"] for run in runs]
         cells = (f"{run[f'{name}, cpu']:.2f} ({run[f'{name}, wall']:.2f})" for run in runs)
         aim = f"{goal:.0f}" if goal else "-"
-        yield f"| {name} | {' | '.join(cells)} | {cpu[-1] * MILLION / sizes[-1]:.1f} | {aim} | {slope(sizes, cpu):.2f} |"
+        yield f"| {name} | {' | '.join(cells)} | {of_million(sizes, cpu):.1f} | {aim} | {slope(sizes, cpu):.2f} |"
     for name in ("load JSON", "analyse", "verdicts", "capacity", "page"):
         peak = [run[f"{name}, MB"] - run["start, MB"] for run in runs]
         aim = f"{MOST_GB} GB" if name == "page" else "-"
-        yield f"| peak after {name}, MB over start | {' | '.join(f'{one:.0f}' for one in peak)} | {peak[-1] * MILLION / sizes[-1] / 1000:.1f} GB | {aim} | {slope(sizes, peak):.2f} |"
+        yield f"| peak after {name}, MB over start | {' | '.join(f'{one:.0f}' for one in peak)} | {of_million(sizes, peak) / 1000:.1f} GB | {aim} | {slope(sizes, peak):.2f} |"
 
 
 def limits(run: Told) -> Iterator[str]:
@@ -169,7 +175,7 @@ def page(spans: list[int]) -> str:
         f"- the largest: {int(last['spans']):,} spans of {int(last['requests']):,} requests, {last['bytes'] / 1e6:.0f} MB "
         f"of JSON, {last['parquet, bytes'] / 1e6:.1f} MB of Parquet ({last['bytes'] / last['parquet, bytes']:.0f} times "
         f"smaller), a page of {last['page, bytes'] / 1e6:.1f} MB",
-        "- one run of each; CPU seconds are of all threads of the process, one million is scaled from the largest",
+        "- one run of each; CPU seconds are of all threads of the process, what a million takes is on the line through the first and the last size",
         machine_and_load(), "", *rows(runs), "", *limits(last),
     ])  # fmt: skip
 
