@@ -8,6 +8,7 @@ A parser that is not installed is said to be absent.
 """
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -82,11 +83,12 @@ def duckdb_reads(duckdb: Any, trace: Path) -> None:
         base.execute(f"CREATE TABLE lines AS SELECT * FROM read_json('{trace}', {options})")
 
 
+LOADER: Final = "whywait.analysis.load.typed_otlp"
 # what the same file takes when it is only parsed, each on one core where it lets itself be told
 PARSERS: Final[dict[str, Callable[[Any, Path], None]]] = {
     "json": lambda json, trace: each_line(trace, json.loads),
     "orjson": lambda orjson, trace: each_line(trace, orjson.loads),
-    "msgspec": lambda _, trace: each_line(trace, importlib.import_module("whywait.analysis.load.typed_otlp")._DECODE),
+    "msgspec": lambda _, trace: each_line(trace, sys.modules[LOADER]._DECODE),
     "duckdb": duckdb_reads,
     "polars": lambda polars, trace: polars.read_ndjson(trace),
 }
@@ -97,6 +99,8 @@ def parsed(name: str, trace: Path, told: Told) -> None:
         parser = importlib.import_module(name)
     except ImportError:
         return
+    importlib.import_module(LOADER)  # its imports are no parsing
+    gc.disable()  # as the loader does
     timed(told, name, lambda: PARSERS[name](parser, trace))
 
 
@@ -111,9 +115,9 @@ def in_process(what: str, trace: Path) -> Told:
     return found
 
 
-def measured(trace: Path) -> Told:
+def measured(trace: Path, *, parsers: bool) -> Told:
     told = in_process("from_json", trace) | in_process("from_parquet", trace)
-    for name in PARSERS:
+    for name in PARSERS if parsers else ():
         told |= in_process(name, trace)
     return told | {"bytes": trace.stat().st_size}
 
@@ -121,6 +125,12 @@ def measured(trace: Path) -> Told:
 def slope(sizes: list[float], seconds: list[float]) -> float:
     """Return the exponent with which the time grows from the first size to the last: 1 is linear."""
     return log(seconds[-1] / seconds[0]) / log(sizes[-1] / sizes[0])
+
+
+def of_million(sizes: list[float], found: list[float]) -> float:
+    """Return what a million spans take, on the line through the first and the last size: what each size takes once,
+    whatever its spans, is not multiplied."""
+    return found[-1] + (MILLION - sizes[-1]) * (found[-1] - found[0]) / max(sizes[-1] - sizes[0], 1)
 
 
 def rows(runs: list[Told]) -> Iterator[str]:
@@ -131,11 +141,11 @@ def rows(runs: list[Told]) -> Iterator[str]:
         cpu = [run[f"{name}, cpu"] for run in runs]
         cells = (f"{run[f'{name}, cpu']:.2f} ({run[f'{name}, wall']:.2f})" for run in runs)
         aim = f"{goal:.0f}" if goal else "-"
-        yield f"| {name} | {' | '.join(cells)} | {cpu[-1] * MILLION / sizes[-1]:.1f} | {aim} | {slope(sizes, cpu):.2f} |"
+        yield f"| {name} | {' | '.join(cells)} | {of_million(sizes, cpu):.1f} | {aim} | {slope(sizes, cpu):.2f} |"
     for name in ("load JSON", "analyse", "verdicts", "capacity", "page"):
         peak = [run[f"{name}, MB"] - run["start, MB"] for run in runs]
         aim = f"{MOST_GB} GB" if name == "page" else "-"
-        yield f"| peak after {name}, MB over start | {' | '.join(f'{one:.0f}' for one in peak)} | {peak[-1] * MILLION / sizes[-1] / 1000:.1f} GB | {aim} | {slope(sizes, peak):.2f} |"
+        yield f"| peak after {name}, MB over start | {' | '.join(f'{one:.0f}' for one in peak)} | {of_million(sizes, peak) / 1000:.1f} GB | {aim} | {slope(sizes, peak):.2f} |"
 
 
 def limits(run: Told) -> Iterator[str]:
@@ -160,7 +170,7 @@ def page(spans: list[int]) -> str:
         runs = []
         for size in sorted(spans):
             write_trace(trace, max(1, round(size / per_copy)))
-            runs.append(measured(trace))
+            runs.append(measured(trace, parsers=size == max(spans)))
     last = runs[-1]
     return "\n".join([
         "# How the analysis grows with the trace", "", " ".join((__doc__ or "").rpartition("\n\n")[0].split()), "",
@@ -169,7 +179,7 @@ def page(spans: list[int]) -> str:
         f"- the largest: {int(last['spans']):,} spans of {int(last['requests']):,} requests, {last['bytes'] / 1e6:.0f} MB "
         f"of JSON, {last['parquet, bytes'] / 1e6:.1f} MB of Parquet ({last['bytes'] / last['parquet, bytes']:.0f} times "
         f"smaller), a page of {last['page, bytes'] / 1e6:.1f} MB",
-        "- one run of each; CPU seconds are of all threads of the process, one million is scaled from the largest",
+        "- one run of each; CPU seconds are of all threads of the process, what a million takes is on the line through the first and the last size",
         machine_and_load(), "", *rows(runs), "", *limits(last),
     ])  # fmt: skip
 
