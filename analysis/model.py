@@ -18,8 +18,10 @@ SPAN_COLUMNS: Final = (
     "links",  # list[(trace_id, span_id)]
 )  # fmt: skip
 
+IDENTITY: Final = "identity"  # a column of the analysed spans
 _AT_ONCE: Final = 4096  # spans whose attributes are looked up together
 NO_ARRIVAL: Final = "no_arrival"  # among a request's signals: when it arrived is not known
+NO_SIGNALS: Final = "all"  # in place of a signal that is missing: the traces are not whywait's
 # One row per request: a SERVER span, or the root phase of work outside a request.
 REQUEST_COLUMNS: Final = (
     "trace_id", "request_id",  # request_id = identity of the request's own span
@@ -69,6 +71,8 @@ CULPRIT_COLUMNS: Final = (
 def identities(spans: pd.DataFrame) -> "pd.Series[str]":
     """Return for each span what tells it from all others: its span id, after its trace id and "/" where several
     traces have this span id."""
+    if IDENTITY in spans.columns:  # of the analysis, which asked before
+        return spans[IDENTITY]
     span_ids = spans["span_id"].astype(object)
     return span_ids.mask(span_ids.duplicated(keep=False), spans["trace_id"].astype(object) + "/" + span_ids)
 

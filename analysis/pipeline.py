@@ -14,7 +14,7 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.load import Source, load_traces
 from whywait.analysis.load.files import no_collection
 from whywait.analysis.measure.unfinished import unfinished
-from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, Analysis, Traces
+from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, IDENTITY, Analysis, Traces
 from whywait.analysis.path.critical_path import critical_path
 from whywait.analysis.path.pieces import cut_pieces
 from whywait.analysis.path.running_frames import nested_frames
@@ -74,7 +74,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     causes = _cause_table(spans, activities, segments, described, named, table.iloc[analysed])
     check_conservation(table.iloc[analysed], causes)
     findings = [*unfinished(table, causes), *cleaned.findings, *findings]
-    kept = cleaned.spans.assign(**{key: spans.columns[key] for key in KEPT})
+    kept = cleaned.spans.assign(**{IDENTITY: spans.identities}, **{key: spans.columns[key] for key in KEPT})
     return Analysis(table, causes, _culprit_table(causes, named), kept, tuple(findings))
 
 
@@ -127,10 +127,14 @@ def _cause_table(
 
 
 def _culprit_table(causes: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
-    of = causes.take(named["segment"].to_numpy(dtype=np.int64)).reset_index(drop=True)
-    table = of.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns", "weight"]].assign(
-        **{f"culprit{key}": named[name] for key, name in _CULPRIT.items()},
-        culprit_line=pd.array(named["line"].to_numpy(dtype=object), dtype="Int64"),
-        ns=named["ns"],
+    of = causes.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns", "weight"]]
+    table = (
+        of.take(named["segment"].to_numpy(dtype=np.int64))
+        .reset_index(drop=True)
+        .assign(
+            **{f"culprit{key}": named[name] for key, name in _CULPRIT.items()},
+            culprit_line=pd.array(named["line"].to_numpy(dtype=object), dtype="Int64"),
+            ns=named["ns"],
+        )
     )
     return table.loc[:, list(CULPRIT_COLUMNS)]

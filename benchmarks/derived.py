@@ -1,22 +1,25 @@
 """Writes what derives from the code into other files: `python -m benchmarks.derived`.
 
-The table in docs/reference/causes.md, the list of causes behind the dashboard's panel of queues, and the pages of the
-command line and of Python's names.
+The table in docs/reference/causes.md, the list of causes behind the dashboard's panel of queues, the kinds of situations in
+the schema of the report's JSON, and the pages of the command line and of Python's names.
 """
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from benchmarks.reference import command_line, python_api
 from whywait.analysis.causes import CAUSES, INFO
+from whywait.analysis.situations.situation import Situation
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = ROOT / "docs/reference"
 PAGE: Final = REFERENCE / "causes.md"
 DASHBOARD: Final = ROOT / "analysis/live/grafana.json"
+SCHEMA: Final = ROOT / "analysis/report/json/schema.json"
 QUEUES: Final = "|".join(cause for cause in CAUSES if cause.info.is_queue)
 _BEGIN: Final = "<!-- causes: written by python -m benchmarks.derived -->\n"
 _END: Final = "<!-- end of causes -->\n"
@@ -38,6 +41,12 @@ def derived() -> Iterator[tuple[Path, str]]:
     yield DASHBOARD, text
     alerts = DASHBOARD.with_name("alerts.yaml")
     yield alerts, re.sub(r'(cause=~")pool_[^"]*', rf"\g<1>{QUEUES}", alerts.read_text())
+    kinds = textwrap.fill(
+        ", ".join(f'"{kind}"' for kind in Situation), 118, initial_indent=" " * 18, subsequent_indent=" " * 18
+    )
+    begin, end = '"kind": {"enum": [', "                ]},"
+    before, _, rest = SCHEMA.read_text().partition(begin)
+    yield SCHEMA, f"{before}{begin}\n{kinds}\n{end}{rest.partition(end)[2]}"
     yield REFERENCE / "command-line.md", command_line()
     yield REFERENCE / "python.md", python_api()
 

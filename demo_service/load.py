@@ -114,7 +114,7 @@ async def drive(
             group.create_task(client())
     ended_ns = time_ns()
     if failures and not latencies_ns:
-        raise LoadError(f"{url}/predict/{mode} answered none of {len(failures)} requests: {failures[0]}; is it ready?")
+        raise LoadError(f"{url}/predict/{mode} answered no request ({len(failures)} sent): {failures[0]}; is it ready?")
     first_failure = failures[0] if failures else ""
     took_ns, ids, starved_ns = tuple(latencies_ns.values()), tuple(latencies_ns), _waited_for_a_cpu_ns() - waited_ns
     return LoadResult(mode, clients, started_ns, ended_ns, took_ns, len(failures), first_failure, ids, starved_ns)

@@ -34,6 +34,7 @@ from testbed.disturbed import pytest_runtest_protocol as pytest_runtest_protocol
 from testbed.disturbed import pytest_sessionfinish as pytest_sessionfinish
 from testbed.disturbed import pytest_terminal_summary as pytest_terminal_summary
 from testbed.sampler_process import samplers_of
+from whywait.tracer.host.own_thread import all_threads
 
 
 def _patched() -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _patched() -> dict[str, Any]:
 
 
 def _threads_of_ours() -> set[str]:
-    return {one.name for one in threading.enumerate() if one.name.startswith("whywait")}
+    return {one.name for one in all_threads() if one.name.startswith("whywait")}
 
 
 def _schedstat_fds() -> int:

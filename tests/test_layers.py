@@ -66,6 +66,22 @@ def new(found: set[str]) -> set[str]:
     return found - set(KNOWN)
 
 
+DECIDING = [
+    path
+    for path in rooms.files(
+        ROOT, "analysis/path", "analysis/attribution", "analysis/capacity", "analysis/situations", "analysis/verdicts"
+    )
+    if path.name
+    not in {
+        "details.py",
+        "culprit_names.py",
+        "what_helps.py",
+        "sentences.py",
+        "remedies.py",
+        "reason_words.py",
+    }  # the words
+]
+
 TRACER, ANALYSIS = rooms.files(ROOT, "tracer"), rooms.files(ROOT, "analysis")
 
 
@@ -129,6 +145,68 @@ def test_pure_rooms_only_compute() -> None:
     for path in rooms.files(ROOT, *PURE):
         assert new({f"{short(path)}: {what}" for what in outside_of(path)}) == set()
         assert within(rooms.imports_of(path), *above) == set(), path
+
+
+def test_decisions_compare_with_no_literal_of_their_own() -> None:
+    """The contract declares the values and the kinds of names by which causes, culprits and situations are decided."""
+    for path in DECIDING:
+        assert new({f"{short(path)}: {what}" for what in own_literals(rooms.nodes_of(path))}) == set()
+
+
+def test_literals_by_which_something_is_decided_are_found() -> None:
+    found = own_literals(ast.walk(ast.parse(DECIDES)))
+    assert sorted(found) == ["'asyncio'", "'gil'", "'task '", "'timer'", "'x|'", "'y'"]
+
+
+DECIDES = """
+NAMES = ("gil", "")
+PATTERN = f"x|{schema.FOR_HELD}"
+if kind == "timer" or cause in NAMES or kind != "" or name == schema.KIND:
+    re.match(PATTERN, name), names.str.contains("y"), re.match(schema.FOR_SIGNAL, name), words.split(" ")
+    name.startswith("task "), module.startswith(("asyncio", schema.PREFIX)), text.startswith("")
+"""
+
+
+def own_literals(nodes: Iterable[ast.AST]) -> set[str]:
+    """The texts, empty ones aside, that a module's code compares with or searches for, and that stand in it."""
+    nodes = list(nodes)
+    named = {
+        target.id: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    return {found for node in nodes for one in compared(node) for found in texts_in(one, named)}
+
+
+def compared(node: ast.AST) -> Iterator[ast.expr]:
+    """What is compared with, or searched for."""
+    match node:
+        case ast.Compare():
+            yield from (node.left, *node.comparators)
+        case ast.Call(func=ast.Attribute(attr=name), args=[first, *_]) if name in SEARCHES:
+            yield first
+
+
+SEARCHES = {
+    "compile", "contains", "endswith", "extract", "findall", "finditer", "fullmatch", "isin", "match", "search",
+    "startswith", "sub",
+}  # fmt: skip
+
+
+def texts_in(one: ast.expr, named: dict[str, ast.expr]) -> Iterator[str]:
+    match one:
+        case ast.Constant(value=str(text)) if text:
+            yield repr(text)
+        case ast.Tuple() | ast.List() | ast.Set():
+            for part in one.elts:
+                yield from texts_in(part, named)
+        case ast.JoinedStr():
+            for part in one.values:
+                yield from texts_in(part, named)
+        case ast.Name(id=name) if name in named:
+            yield from texts_in(named[name], {})
 
 
 def test_private_names_of_other_libraries_are_touched_in_few_places() -> None:

@@ -56,6 +56,7 @@ class Config:
     # what of a request's values is removed where it may be a secret: "secrets" (docs/in-your-process/privacy.md),
     # "parameters": also what a route's parameters are in paths, or "nothing"
     redact: str = REDACT_SECRETS
+    response_headers: bool = False  # of ASGI servers: traceresponse, and Server-Timing with the wait before the handler
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
@@ -82,6 +83,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         keep=read("WHYWAIT_KEEP", plain.keep, _KEEP.__getitem__, " or ".join(_KEEP)),
         tell_open_ns=read("WHYWAIT_TELL_OPEN_S", plain.tell_open_ns, _seconds_ns, "a number of seconds, or 0 for never"),
         redact=read("WHYWAIT_REDACT", plain.redact, _REDACT.__getitem__, "secrets, parameters or nothing"),
+        response_headers=read("WHYWAIT_RESPONSE_HEADERS", plain.response_headers, _SWITCH.__getitem__, "1 or 0"),
         slow_ns=read("WHYWAIT_SLOW_MS", None, _length_ns, "a number above 0, such as 250"),
         slow_quantile=read("WHYWAIT_SLOW_QUANTILE", plain.slow_quantile, _fraction, "a number from 0 to 1, such as 0.95"),
         keep_share=read("WHYWAIT_KEEP_SHARE", plain.keep_share, _fraction, "a number from 0 to 1, such as 0.01"),

@@ -48,6 +48,8 @@ KIND_JOB: Final = "job"  # an executor job, from submit until its waiter resumes
 PICKLING, UNPICKLING = "pickling for ", "unpickling for "
 UNPICKLING_THERE = "unpickling in the worker of "
 SENDING, RECEIVING = "transfer to the worker of ", "transfer from the worker of "
+TRANSFER: Final = "whywait.transfer"  # TRANSFER_*, on these phases: what is done there with the job's objects
+TRANSFER_PICKLED, TRANSFER_PIPED = "pickled", "piped"
 TASK_SPAN_PREFIX: Final = "task "
 JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
@@ -116,7 +118,8 @@ ERROR_NS: Final = "whywait.error_ns"
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
 TURNED_NS: Final = "whywait.turned_ns"  # task with very many steps: of CPU_NS, between steps in which it only yielded
-OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)
+OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | OUTCOME_CANCELLED (task, job)
+OUTCOME_CANCELLED: Final = "cancelled"
 # int, on a job: it stands for so many like ones, short and awaited one after another, in a request with too many to
 # keep each. Its waits and its run are their sums, laid out one after another; absent: 1
 COUNT: Final = "whywait.count"
@@ -197,7 +200,22 @@ STEP_CONNECT: Final = "connect"
 STEP_TLS: Final = "TLS handshake"
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
+# kinds of packages: patterns for FOR_PACKAGE, from the start
+PACKAGE_RETRIES: Final = r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries)$"
+# which let through so many in a time
+PACKAGE_PACES: Final = (
+    r"(?:aiolimiter|asynciolimiter|asyncio_throttle|throttler|aiothrottle|pyrate_limiter|aiometer|ratelimit)$"
+)
+PACKAGE_DATABASE: Final = r"(?:sqlalchemy|asyncpg|psycopg|psycopg_pool|aiomysql|asyncmy|aiosqlite|oracledb|tortoise)$"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
+FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
+FOR_SLEEP: Final = r"(?:.*\.)?sleep(?:_until|_forever)?$"
+# of a stream, one part follows from another
+FOR_STREAM: Final = (
+    r"(?:.*\.)?(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
+)
+FOR_STEP_OF_GENERATOR: Final = r"(?:.*[ .])?_{0,2}next(?:__)?$"  # of a job's function: as of a streamed answer
+FOR_THREAD_GIVES: Final = r"(?:threading\.(?:Event|Condition|Barrier)\.|queue\.)"  # what other threads give: no lock
 FOR_REQUEST_IO: Final = (
     r"(?:(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
     r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect|protocol_send|_read_data)"
@@ -326,6 +344,7 @@ POOL_NAME_DEFAULT: Final = "default executor"  # the loop's own
 POOL_SIZE: Final = "whywait.pool.size"
 POOL_KNOB: Final = "whywait.pool.knob"  # of connections: what makes it larger, in the words of its library
 POOL_FILE: Final = "whywait.pool.file"  # where it was made
+POOL_FILE_SENSITIVE: Final = "asgiref/"  # in it: one thread for each request, which the library makes
 POOL_LINE: Final = "whywait.pool.line"
 POOL_FUNCTION: Final = "whywait.pool.function"
 POOL_INITIALIZER: Final = "whywait.pool.initializer"  # its name; on the pool_startup that it is part of

@@ -19,8 +19,9 @@ from whywait.tracer.export import metrics, provider, sdk_internals
 from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.export.host_provider import Lent, provider_of_host
 from whywait.tracer.export.sdk_spans import SpanMaker, gets_own_span
-from whywait.tracer.host import interpreter, thread_clocks
+from whywait.tracer.host import interpreter, own_thread, thread_clocks
 from whywait.tracer.host.native import native_core
+from whywait.tracer.host.own_thread import OwnThread
 from whywait.tracer.hotpath import core, recorder
 from whywait.tracer.hotpath.opening.unfinished import record_open
 from whywait.tracer.hotpath.recorder import Recorder, logger
@@ -29,7 +30,7 @@ from whywait.tracer.probes.installing import install_all, take_out_all
 from whywait.tracer.probes.requests import server_span
 from whywait.tracer.records.ids import reseed
 from whywait.tracer.sampler.process import start_sampler
-from whywait.tracer.waking import lazy_start
+from whywait.tracer.waking import lazy_start, termination
 
 _NO_SAMPLER: Final = (
     "whywait: could not start its sampler: %r. Waits for the GIL and for a CPU are part of unexplained. Run "
@@ -113,7 +114,7 @@ class _Session:
                 self._move_to(host)
         except Exception as error:
             logger.warning(_NOT_FOLLOWED, os.getpid(), error)
-            threading.Thread(target=stop, name="whywait-stop", daemon=True).start()
+            OwnThread("whywait-stop", stop).start()
         finally:
             self._moving.release()
 
@@ -162,21 +163,21 @@ class _Session:
         stop()
 
     def let_go(self) -> None:
-        """In a forked child: what cannot wait until `abandon`. It must take next to no time: most children replace
-        themselves by another program at once, and uvloop's parent waits until they do."""
+        """In a forked child: what cannot wait until `abandon`, such as the files, whose numbers the child may give to
+        others. It must take next to no time: most children replace themselves by another program at once, and
+        uvloop's parent waits until they do."""
+        termination.stand_back()
         if self.recorder.sampler is not None:
-            self.recorder.sampler.let_go()
+            self.recorder.sampler.forget()
         for queue in self._queues:
             queue.let_go()
+        thread_clocks.close_all()  # they belong to the parent's threads
 
     def abandon(self) -> None:
         """In a forked child: release the rest of what belongs to the parent, and remove the patches."""
-        if self.recorder.sampler is not None:
-            self.recorder.sampler.forget()
         take_out_all(self.recorder)
         self._metrics.abandon()
         provider.release_after_fork(self._providers, self._processors, self._queues, ours=self._is_ours)
-        thread_clocks.close_all()  # they belong to the parent's threads
 
     def close(self) -> None:
         self._moving.acquire(timeout=1)  # kept: nothing follows a closed session
@@ -273,6 +274,7 @@ def is_active() -> bool:
 def _after_fork_in_child() -> None:
     """The child has our patches but none of our threads. It starts a session of its own, which writes a file of its
     own, at the first sign that it serves."""
+    own_thread.forget_threads()
     session, _process.session = _process.session, None
     _process.renew()
     if session is None:
@@ -290,7 +292,8 @@ def _after_fork_in_child() -> None:
 def _start_in_child() -> None:
     if _process.inherited is not None:
         start(config=_process.inherited.config)
+        termination.stand_in()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=own_thread.before_fork, after_in_child=_after_fork_in_child)

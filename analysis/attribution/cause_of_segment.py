@@ -1,24 +1,22 @@
 """Applies the rules: cause, evidence and detail of each segment, and the spans they come from."""
 
-import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 
 from whywait.analysis.attribution.details import fill
 from whywait.analysis.attribution.segment_facts import Facts, gather_facts
-from whywait.analysis.attribution.segment_rules import RULES, rule_numbers
+from whywait.analysis.attribution.segment_rules import RULES, RowsOf, rule_numbers
 from whywait.analysis.causes import NUMBER, Cause, Evidence
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import GIL, Segments
 from whywait.analysis.spans.activities import Activities
+from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, objects, taken
 from whywait.tracer import schema
 
-_SIGNAL: Final = re.compile(f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}").match
-TURN: Final = "its turn, behind another request"
 _AT_ONCE_NS: Final = 1_000_000
 # what a request does for itself: found in the activity of another one, it is what this one waited behind
 _OWN: Final = [NUMBER[one] for one in (Cause.COMPUTE, Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.BLOCKING_IO)]
@@ -47,9 +45,7 @@ def describe(
     evidence = objects([rule.evidence.value for rule in RULES])[rules]
     evidence[(evidence == Evidence.OBSERVED.value) & facts.unsure] = Evidence.INFERRED.value
     of = np.array([rule.of for rule in RULES])[rules]
-    rows = np.select(
-        [of == "sampled", of == "queued", of == "block"], [facts.sampled, facts.queued, facts.block], facts.span
-    )
+    rows = np.select([of == one for one in get_args(RowsOf)], [getattr(facts, one) for one in get_args(RowsOf)])
     cause = np.array([NUMBER[rule.cause] for rule in RULES], dtype=np.int64)[rules]
     detail = fill([rule.detail for rule in RULES], rules, spans, rows)
     mine = spans.traces[request_rows[segments.request]]
@@ -59,7 +55,7 @@ def describe(
     shared = _shared(spans, activities) if len(behind) else behind
     is_shared = np.isin(_key(spans, mine[behind], segments.activity[behind]), shared)
     is_shared &= cause[behind] == NUMBER[Cause.AWAIT_IO]
-    words = np.where(is_shared, "shared with another request", TURN)
+    words = np.where(is_shared, "shared with another request", "its turn, behind another request")
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
     cause[behind[~is_shared]] = NUMBER[Cause.LIMITER_WAIT]
     return Described(
@@ -84,14 +80,9 @@ def _shared(spans: SpanTable, activities: Activities) -> Ints:
         (by >= 0) & (activities.trace[by] != activities.trace[of]) & (abs(activities.end[by] - ends) < _AT_ONCE_NS)
     )
     at = np.flatnonzero(awaited)
-    modules, names = (spans.texts(waits.row[at], key) for key in (schema.FOR_MODULE, schema.FOR))
-    roots = spans.values(activities.row[by[at]], schema.ROOT)
-    at = at[
-        [
-            root is not True and not _SIGNAL(f"{module}.{name}")
-            for root, module, name in zip(roots, modules, names, strict=True)
-        ]
-    ]
+    names, modules = (spans.texts(waits.row[at], key) for key in (schema.FOR, schema.FOR_MODULE))
+    of_root = np.array([root is True for root in spans.values(activities.row[by[at]], schema.ROOT)], dtype=bool)
+    at = at[~of_root & ~all_awaits(names, modules, f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}")]
     return np.unique(_key(spans, activities.trace[of[at]], by[at]))
 
 

@@ -12,7 +12,7 @@ def check_conservation(requests: pd.DataFrame, causes: pd.DataFrame) -> None:
     """Raise ConservationError unless the rows of every analysed request touch, never overlap and sum to its wall
     time."""
     key = ["trace_id", "request_id"]
-    rows = causes.sort_values([*key, "start_ns"], kind="stable")
+    rows = causes[[*key, "start_ns", "end_ns", "amount_ns"]].sort_values([*key, "start_ns"], kind="stable")
     start, end = rows["start_ns"].to_numpy(), rows["end_ns"].to_numpy()
     same = (rows[key].to_numpy()[1:] == rows[key].to_numpy()[:-1]).all(axis=1)
     if not (start < end).all() or not (rows["amount_ns"].to_numpy() == end - start).all():

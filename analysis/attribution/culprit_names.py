@@ -35,7 +35,8 @@ def listed(attributes: dict[str, Any], number: int, columns: Columns) -> list[Na
     return [named(number, ns, *at) for *at, ns in rows_of(attributes, columns) if positive_ns(ns)]
 
 
-def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
+def blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """Return what ran first, or had what is waited for: each with its part of the wait."""
     attributes = spans.attributes[row]
     if several := listed(attributes, number, schema.BLOCKERS):
         return several
@@ -52,12 +53,12 @@ def _holder(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The chief holder of the lock, else the lock itself."""
     attributes = spans.attributes[row]
     kind = text(attributes, schema.LOCK_KIND) or text(attributes, schema.FOR)
-    return _blocker(spans, number, row) or _alone(number, kind, attributes, schema.LOCK_FILE, schema.LOCK_LINE)
+    return blocker(spans, number, row) or _alone(number, kind, attributes, schema.LOCK_FILE, schema.LOCK_LINE)
 
 
 def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The holder of the handler's lock, else the handler."""
-    return _blocker(spans, number, row) or _at_call(spans, number, row, schema.HANDLER)
+    return blocker(spans, number, row) or _at_call(spans, number, row, schema.HANDLER)
 
 
 def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
@@ -81,7 +82,7 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
     if attributes.get(schema.WAIT) == schema.WAIT_LIMITER and (held := _occupants(spans, number, row)):
         return held
-    if released := _blocker(spans, number, row):  # a lock, or a place in a batch
+    if released := blocker(spans, number, row):  # a lock, or a place in a batch
         return released
     waker, waker_trace = text(attributes, schema.WAKER_NAME), text(attributes, schema.WAKER_TRACE_ID)
     if waker_trace:  # a token, a lock or a place that another request held
@@ -107,11 +108,12 @@ def function(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def is_librarys(attributes: dict[str, Any]) -> bool:
     """Return whether the code that a span with these attributes ran is a library's."""
-    return _in_library(text(attributes, schema.CODE_FILE))
+    return in_library(text(attributes, schema.CODE_FILE))
 
 
 @lru_cache(maxsize=4096)
-def _in_library(file: str) -> bool:
+def in_library(file: str) -> bool:
+    """Return whether a file is of the standard library or of an installed package."""
     return any(one in file for one in _LIBRARIES)
 
 
@@ -144,7 +146,12 @@ def of_thread(spans: SpanTable, number: int, row: int) -> list[Named]:
     """What the thread of no request ran that ended this wait; [] for other waits."""
     if spans.attributes[row].get(schema.WAKER_KIND) != schema.WAKER_THREAD:
         return []
-    return _sampled(spans, number, row, schema.RAN) or _blocker(spans, number, row)
+    return _sampled(spans, number, row, schema.RAN) or blocker(spans, number, row)
+
+
+def of_computing(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """What computed during this wait: another task of the request, else a job of no request, for which the span stands."""
+    return blocker(spans, number, row) or function(spans, number, row)
 
 
 def called(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -170,7 +177,7 @@ def line_number(attributes: dict[str, Any], key: str) -> int | None:
 
 NAMED_BY: Final[dict[Culprit, Naming]] = {
     Culprit.OCCUPANTS: _occupants,
-    Culprit.BLOCKER: _blocker,
+    Culprit.BLOCKER: blocker,
     Culprit.POOL: _pool,
     Culprit.AWAITED: _awaited,
     Culprit.HOLDER: _holder,
@@ -189,8 +196,13 @@ def named(
 
 def rows_of(attributes: dict[str, Any], columns: Columns) -> list[tuple[Any, ...]]:
     """Return the rows of parallel arrays, with None in those that may be omitted; none where another one is missing."""
-    arrays = [value if (value := attributes.get(one.key)) or not one.only_with else repeat(None) for one in columns]
-    return list(zip(*arrays, strict=False)) if all(isinstance(one, list | repeat) for one in arrays) else []
+    arrays: list[Any] = []
+    for one in columns:
+        array = attributes.get(one.key) or (repeat(None) if one.only_with else [])
+        if not array or not isinstance(array, list | repeat):
+            return []
+        arrays.append(array)
+    return list(zip(*arrays, strict=False))
 
 
 def positive_ns(value: Any) -> int:

@@ -1,5 +1,7 @@
 """What made the request wait, or what it ran: one row per segment and culprit."""
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,16 +16,19 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     function,
     holders,
     line_number,
+    of_computing,
     of_thread,
     ran,
     text,
 )
-from whywait.analysis.causes import CAUSES, Culprit
+from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, Texts, objects, taken
 from whywait.tracer import schema
+
+_NOWHERE: Final = ("", "", None)
 
 
 def find_culprits(
@@ -44,6 +49,8 @@ def find_culprits(
         ),
         _once(spans, running & (segments.part == CALL), described.span, amount, called, whole=schema.CALL_NS),
     ]
+    computes = rest & described.is_wait & (described.cause == NUMBER[Cause.COMPUTE])
+    parts.append(_once(spans, computes, described.span, amount, of_computing))
     kinds = np.array([cause.info.culprit for cause in CAUSES], dtype=object)[described.cause]
     for kind, name in NAMED_BY.items():
         # a handler's phase names it also where no wait was recorded inside it
@@ -84,7 +91,9 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
         table["trace_id"].to_numpy(dtype=object)[unplaced], table["span_id"].to_numpy(dtype=object)[unplaced]
     )
     unplaced, (once, back) = unplaced[rows >= 0], np.unique(rows[rows >= 0], return_inverse=True)
-    found = [_by_span(spans, row) for row in once.tolist()]
+    # most have no place of their own, and nothing above them is asked for one
+    placed = (spans.texts(once, schema.CODE_FILE) != "") | np.isin(spans.kinds[once], ("", schema.KIND_PHASE))
+    found = [_by_span(spans, row) if may_be else _NOWHERE for row, may_be in zip(once.tolist(), placed, strict=True)]
     by, columns["file"][unplaced], columns["line"][unplaced] = (
         objects([one[at] for one in found])[back] for at in range(3)
     )
@@ -108,7 +117,7 @@ def _place(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
         if file := text(known, schema.CODE_FILE):
             return text(known, schema.CODE_FUNCTION), file, line_number(known, schema.CODE_LINE)
         if spans.kinds[row] not in ("", schema.KIND_PHASE) or spans.parents[row] < 0:
-            return "", "", None
+            return _NOWHERE
         row = int(spans.parents[row])
 
 

@@ -1,21 +1,23 @@
 """The facts about each segment before it has a cause: its part of a stretch, what ran, what was awaited."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from whywait.analysis.attribution.culprit_names import blocker
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, LOCK, OUTSIDE, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, taken
+from whywait.analysis.spans.awaited import all_awaits
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects, taken
 from whywait.tracer import schema
 
 # in a call that waits for a device the thread waits in the driver, on CPU or off CPU; the GIL wait is not
 _DEVICE_PARTS: Final = (CPU, RUN_QUEUE, LOCK, CALL, REST)
 _THREAD_WAITS: Final = (schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCKING)
+_FILE_LOCKS: Final = ("flock", "fcntl")  # the latter waits for nothing else
 _TEXTS: Final = (
     schema.WAIT, schema.WAKER_KIND, schema.FOR, schema.FOR_MODULE, schema.FOR_CALL, schema.DEVICE, schema.PHASE, schema.HANDLER,
     schema.EVIDENCE, schema.WAKER_NAME, schema.BLOCKER_FUNCTION, schema.POOL_NAME,
@@ -37,7 +39,9 @@ class Facts:
     in_process: Bools  # in a worker process
     known_process: Bools  # and in which one is known, so that its clocks were read
     followed_elsewhere: Bools  # the critical path follows the wait's end into another trace
+    own_turns: Bools  # a wait for the loop, while it ran another task of the same request, which computed
     slept: Bools  # samples show the thread asleep in a system call that no recorded wait covers
+    file_lock: Bools  # the samples of a stretch show the thread wait for the lock of a file
     whole: Bools  # the amount was measured for exactly the part on the critical path
     span: Ints  # row of the innermost span around the segment
     sampled: Ints  # row of the span whose samples divided the stretch
@@ -80,11 +84,8 @@ class Facts:
 
     def awaits(self, pattern: str) -> Bools:
         """True in waits for a function whose dotted name, or module and name, matches from the start."""
-        awaited = list(zip(self.texts[schema.FOR], self.texts[schema.FOR_MODULE], strict=True))
-        matches = re.compile(pattern).match
-        known = {one for one in set(awaited) if matches(one[0]) or matches(f"{one[1]}.{one[0]}")}
-        named = np.array([one in known for one in awaited], dtype=bool)
-        return np.asarray(self.ruled & self.says(schema.WAIT, schema.WAIT_AWAIT) & named[self.back], dtype=bool)
+        named = all_awaits(self.texts[schema.FOR], self.texts[schema.FOR_MODULE], pattern)[self.back]
+        return np.asarray(self.ruled & self.says(schema.WAIT, schema.WAIT_AWAIT) & named, dtype=bool)
 
 
 def gather_facts(
@@ -106,6 +107,7 @@ def gather_facts(
     known_process = of_process & (spans.ints(once, schema.WORKER) >= 0)
     in_job = (frame >= 0) & is_job & ~waiting
     block = taken(pieces.block, piece)
+    sampled = np.where(waiting, wait_row, taken(frames.row, taken(pieces.sampled, piece)))
     return Facts(
         part=part,
         small_type=segments.small_type,
@@ -118,10 +120,12 @@ def gather_facts(
         in_process=in_job & of_process[back],
         known_process=in_job & known_process[back],
         followed_elsewhere=_followed_elsewhere(spans, activities)[span],
+        own_turns=_own_turns(spans, once)[back],
         slept=taken(_seen_asleep(spans, activities, frames, pieces), block, False),
+        file_lock=(sampled >= 0) & np.isin(spans.texts(np.maximum(sampled, 0), schema.CALL), _FILE_LOCKS),
         whole=segments.whole,
         span=span,
-        sampled=np.where(waiting, wait_row, taken(frames.row, taken(pieces.sampled, piece))),
+        sampled=sampled,
         queued=np.where(part == RUN_QUEUE, queued, NONE),
         block=taken(frames.row, block),
         once=once,
@@ -137,6 +141,21 @@ def _followed_elsewhere(spans: SpanTable, activities: Activities) -> Bools:
     known = waits.waker >= 0
     rows = waits.row[known]
     found[rows] = activities.trace[waits.waker[known]] != spans.traces[rows]
+    return found
+
+
+def _own_turns(spans: SpanTable, rows: Ints) -> Bools:
+    """By entry of `rows`: whether it is a wait for the loop behind tasks of the same trace alone, which computed there."""
+    found = np.zeros(len(rows), dtype=bool)
+    had_cpu = 1 - np.maximum(spans.ints(rows, schema.RUN_QUEUE_NS), 0) / np.maximum(
+        spans.end[rows] - spans.start[rows], 1
+    )
+    for at in np.flatnonzero(spans.texts(rows, schema.WAIT) == schema.WAIT_LOOP_BUSY):
+        ahead = blocker(spans, 0, int(rows[at]))
+        traces, ids = (objects([one[key] for one in ahead]) for key in (4, 5))
+        of = spans.find(traces, ids)
+        if len(ahead) and (of >= 0).all() and (traces == spans.trace_ids[rows[at]]).all():
+            found[at] = spans.ints(of, schema.CPU_NS).sum() * 2 > spans.ints(of, schema.RUN_NS).sum() * had_cpu[at]
     return found
 
 

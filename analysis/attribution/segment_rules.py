@@ -13,6 +13,7 @@ from whywait.analysis.spans.span_table import Bools, Ints
 from whywait.tracer import schema
 
 When = Callable[[Facts], Bools]
+RowsOf = Literal["span", "sampled", "queued", "block"]  # the facts that are rows of spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Rule:
     cause: Cause
     detail: str  # a template; its words come from the span in `of`
     evidence: Evidence = Evidence.OBSERVED  # inferred, if the bounds of an observed amount were not both seen
-    of: Literal["span", "sampled", "queued", "block"] = "span"
+    of: RowsOf = "span"
 
 
 # a thread that had work and had not begun: for longer than the resolution it is not known why
@@ -94,6 +95,7 @@ RULES: Final = (
     # 2. waits: by their kind, then by what was awaited, then by who ended them
     Rule("wakings of threads", _many_wakings, Cause.LOOP_WAKEUP, "many changes of threads: each had not begun yet",
          Evidence.INFERRED),
+    Rule("turns of its own", lambda one: one.ruled & one.own_turns, Cause.COMPUTE, "running {blocker}", Evidence.INFERRED),
     *_wait_kinds(),
     Rule("request io", _within(schema.FOR_REQUEST_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
     Rule("request io by call", _calls(schema.FOR_REQUEST_CALLS), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
@@ -144,6 +146,8 @@ RULES: Final = (
     Rule("gil", _part(GIL), Cause.GIL_WAIT, "waiting for the GIL", Evidence.SAMPLED),
     Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock, or waiting for native threads{slept_in}",
          Evidence.SAMPLED, of="sampled"),
+    Rule("lock of a file", lambda one: (one.part == CALL) & one.file_lock, Cause.LOCK_WAIT,
+         "lock of a file, in {call}{slept_in}", Evidence.SAMPLED, of="sampled"),
     Rule("system call", _part(CALL), Cause.BLOCKING_IO, "in {call}{slept_in}", Evidence.SAMPLED, of="sampled"),
     # 6. what none of these explains
     Rule("between steps", lambda one: ~one.in_run, Cause.UNEXPLAINED, "between two recorded steps of the job"),

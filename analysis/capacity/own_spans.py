@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from whywait.analysis.attribution.culprit_names import positive_ns
 from whywait.analysis.model import Analysis, attribute, columns_of
+from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.held_loop import nobodys_blocks
+from whywait.analysis.spans.span_table import objects
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -22,6 +24,8 @@ _TEXTS: Final = {
     "activity": schema.ACTIVITY,
     "device": schema.DEVICE,
     "function": schema.CODE_FUNCTION,
+    "awaited": schema.FOR,
+    "module": schema.FOR_MODULE,
 }
 _QUOTA: Final = (schema.CPU_QUOTA_NS, schema.CPU_PERIOD_NS)
 _NEEDED: Final = (
@@ -32,6 +36,7 @@ _NEEDED: Final = (
     schema.KIND_BLOCK,
     schema.KIND_PHASE,
 )
+_OF_JOB: Final = ("trace_id", "activity", "pool", "size")
 _PLACES: Final = (
     (schema.LOCK_FILE, schema.LOCK_LINE),
     (schema.POOL_FILE, schema.POOL_LINE),
@@ -47,10 +52,10 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     found = of["attributes"].tolist()
     asked = columns_of(found, (*_NUMBERS.values(), *_TEXTS.values(), *_QUOTA, *schema.PROCESS_KEYS, schema.PROCESS))
     table = pd.DataFrame(
-        {name: of[name].to_numpy(dtype=object) for name in ("trace_id", "service")}
+        {name: pd.Series(of[name].to_numpy(dtype=object), dtype=object) for name in ("trace_id", "service")}
         | {name: of[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns")}
         | {name: _numbers(asked[key]) for name, key in _NUMBERS.items()}
-        | {name: _texts(asked[key]) for name, key in _TEXTS.items()}
+        | {name: pd.Series(_texts(asked[key]), dtype=object) for name, key in _TEXTS.items()}
     )
     table["name"], table["ns"] = "", (table["end_ns"] - table["start_ns"]).astype(np.float64)
     table["process"] = _processes(of, asked)
@@ -59,11 +64,10 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     quota = quota_ns / np.where(period_ns > 0, period_ns, 1.0)
     table["cpus"] = table["cpus"].where((quota == 0) | (table["cpus"] < quota), quota)
     table["device_ns"] = table["device_ns"].where(table["device_ns"] > 0, table["ns"])
-    is_wait = table["kind"] == schema.KIND_WAIT
-    waits = pd.Series(found, index=table.index)[is_wait]
-    table["of"] = waits.map(_what).reindex(table.index, fill_value="")
-    awaits = waits.map(_awaited).reindex(table.index, fill_value="").astype(str)
-    table["limited"] = awaits.str.match(schema.FOR_HELD) & (table["wait"] == schema.WAIT_AWAIT)
+    is_wait = [kind == schema.KIND_WAIT for kind in table["kind"].tolist()]
+    table["of"] = objects([_what(one) if waits else "" for one, waits in zip(found, is_wait, strict=True)])
+    table["limited"] = all_awaits(table["awaited"], table["module"], schema.FOR_HELD)
+    table["limited"] &= table["wait"] == schema.WAIT_AWAIT
     table = _with_pools(table, found)
     return _with_requests(table, analysis)
 
@@ -88,11 +92,13 @@ def _with_pools(table: pd.DataFrame, found: list[dict[str, Any]]) -> pd.DataFram
     jobs = table.loc[is_job, ["trace_id", "activity", "size", "pool_id", "process"]]
     jobs = jobs.assign(pool=[_pool(found[at]) for at in np.flatnonzero(is_job)])
     jobs["size"] = jobs["size"].where(jobs.groupby(["process", "pool"])["pool_id"].transform("nunique") == 1, 0.0)
-    jobs = jobs.drop_duplicates(["trace_id", "activity"])[["trace_id", "activity", "pool", "size"]]
-    own = table.rename(columns={"size": "slots"}).merge(jobs, on=["trace_id", "activity"], how="left")
-    return own.assign(
-        pool=own["pool"].astype(object).fillna(""), size=own["size"].fillna(0.0), slots=own["slots"].clip(lower=1.0)
-    )
+    jobs = jobs.drop_duplicates(["trace_id", "activity"])
+    of = {(trace_id, job): made for trace_id, job, *made in zip(*(jobs[name] for name in _OF_JOB), strict=True)}
+    own = [of.get(one, ("", 0.0)) for one in zip(table["trace_id"].tolist(), table["activity"].tolist(), strict=True)]
+    return table.rename(columns={"size": "slots"}).assign(
+        pool=objects([pool for pool, _ in own]), size=np.array([size for _, size in own], dtype=np.float64),
+        slots=table["size"].clip(lower=1.0),
+    )  # fmt: skip
 
 
 def _with_requests(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
@@ -119,10 +125,6 @@ def _texts(values: list[Any]) -> list[str]:
 
 def _pool(one: dict[str, Any]) -> str:
     return str(one.get(schema.POOL_NAME) or place(one.get(schema.POOL_FILE), one.get(schema.POOL_LINE)))
-
-
-def _awaited(one: dict[str, Any]) -> str:
-    return f"{one.get(schema.FOR_MODULE, '')}.{one.get(schema.FOR, '')}"
 
 
 def _what(one: dict[str, Any]) -> str:

@@ -75,7 +75,7 @@ class ProcessCapacity:
 def capacity(analysis: Analysis) -> tuple[ProcessCapacity, ...]:
     """Return the capacity of each process, the one with most requests first."""
     table = demand(analysis)
-    requests = analysis.analysed.assign(weight=weights_of(analysis.analysed))
+    requests = analysis.analysed.assign(weight=lambda own: weights_of(own))
     process = table.drop_duplicates("request_id").set_index("request_id")["process"]
     grouped = requests.groupby(requests["request_id"].map(process), sort=False)
     nobodys = nobodys_time(analysis)

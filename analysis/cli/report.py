@@ -8,8 +8,9 @@ from typing import Annotated, Final
 import typer
 
 from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
-from whywait.analysis.cli.streams import console, examples, say
+from whywait.analysis.cli.streams import console, examples, say, working
 from whywait.analysis.errors import InputError
+from whywait.analysis.report.foretold import foretold
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.markdown import report_markdown
 from whywait.analysis.report.terminal.report import render
@@ -18,6 +19,7 @@ from whywait.analysis.report.told import told_of
 EPILOG: Final = examples(
     "whywait report traces",
     "whywait report traces.jsonl --html report.html",
+    "whywait report traces --predict",
     "whywait report http://localhost:16686 --service predictor --last 1h",
     "zcat traces.jsonl.gz | whywait report - --json",
 )
@@ -38,6 +40,9 @@ def report(
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as for a build's summary.")] = False,
+    predict: Annotated[
+        bool, typer.Option("--predict", help="Predict what the proposed changes would bring: takes longer.")
+    ] = False,
     endpoint: Endpoint = None,
     top: Annotated[int, typer.Option(help="How many requests and culprits to show.", min=1, max=1000)] = 5,
     last: Last = None,
@@ -48,6 +53,9 @@ def report(
         raise InputError("--open needs --html FILE: which page to open")
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint)
     told = told_of(analysis)
+    if predict:
+        with working("replaying the requests"):
+            told = foretold(analysis, told)
     if html is not None:
         # the template engine takes its time to import, and only a page needs it
         from whywait.analysis.report.html.report import write_html

@@ -10,7 +10,7 @@ from whywait.analysis.cli.streams import examples, say, working
 from whywait.analysis.errors import InputError
 from whywait.analysis.prediction.whatif import Batching, Prediction, Range
 from whywait.analysis.prediction.whatif import whatif as predicted
-from whywait.analysis.text import amount
+from whywait.analysis.text import amount, counted
 
 MS: Final = 1e6
 EPILOG: Final = examples(
@@ -87,7 +87,7 @@ def _pairs(words: list[str] | None, option: str) -> list[tuple[str, float]]:
 
 
 def _sentences(found: Prediction) -> str:
-    load = "an open load" if found.clients is None else f"{found.clients} client{'s' * (found.clients != 1)}"
+    load = "an open load" if found.clients is None else counted(found.clients, "client")
     lines = [f"Predicted from {found.requests:,} recorded requests, for {load} (95% interval):"]
     for name, one, scale, unit in (
         ("felt p50", found.p50, 1e6, " ms"), ("felt p95", found.p95, 1e6, " ms"), ("throughput", found.throughput, 1.0, "/s"),

@@ -39,7 +39,7 @@ class Counted:
     weight: float  # how many requests it represents
     by_cause: dict[str, int]  # ns; empty where the request was not recorded whole
     culprits: dict[Culprit, int]  # ns
-    span_id: str = ""  # of the request's own span
+    span_id: str = ""  # of its root
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ def _requests(table: pd.DataFrame, found: Analysis, chosen: set[tuple[str, str]]
     for trace_id, request_id, endpoint, end_ns, wall_ns, handler_ns, weight in zip(
         *(table[name].tolist() for name in columns), strict=True
     ):
-        key, span_id = (trace_id, request_id), span_id_of(trace_id, request_id)
+        key = (trace_id, request_id)
+        span_id = span_id_of(*key)
         if (trace_id, span_id) in chosen:
             culprits = {
                 Culprit(cause, name, file, None if pd.isna(line) else int(line)): ns

@@ -61,24 +61,24 @@ class Instruments:
         # the SDK's histogram takes no weights: fractions of a request are carried over to the next
         owed = self._rest.get(label, 0.0) + request.weight
         self._rest[label] = owed - int(owed)
-        trace = _trace(request)
+        example = _example(request)
         for _ in range(min(int(owed), _MOST_AT_ONCE)):
-            self._walls.record(request.wall_ns / 1e9, own, trace)
-            self._handlers.record(request.handler_ns / 1e9, own, trace)
+            self._walls.record(request.wall_ns / 1e9, own, example)
+            self._handlers.record(request.handler_ns / 1e9, own, example)
 
     def _causes(self, _: CallbackOptions) -> Iterable[Observation]:
         for (label, cause), ns in self._causes_ns.copy().items():
             yield Observation(ns / 1e9, {"endpoint": label, "cause": cause})
 
 
-def _trace(request: Counted) -> Context | None:
-    """The context of a request's span: a bucket's exemplar leads to its trace."""
+def _example(request: Counted) -> Context | None:
+    """Its trace, of which the SDK keeps one for each bucket; None for ids that are not OpenTelemetry's."""
     try:
-        ids = int(request.trace_id, 16), int(request.span_id, 16)
+        trace_id, span_id = int(request.trace_id, 16), int(request.span_id, 16)
     except ValueError:
         return None
-    span = SpanContext(*ids, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-    return set_span_in_context(NonRecordingSpan(span), Context())
+    sampled = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(sampled), Context())
 
 
 class CountedExporter(MetricExporter):

@@ -59,7 +59,7 @@ def files_of(path: Path) -> list[Path]:
 def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
     """Yield the lines of a file, plain or gzip. Raises InputError when it cannot be read, at its start or later."""
     try:
-        opened = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
+        opened = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb", buffering=2**20)
         with opened as raw:
             yield bounded(_plain(raw, file.name), name_of_file(file))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

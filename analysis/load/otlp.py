@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from sys import intern
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from whywait.analysis.model import SPAN_COLUMNS
@@ -165,6 +166,13 @@ def frame_of(rows: list[Row]) -> pd.DataFrame:
 def in_order(spans: pd.DataFrame) -> pd.DataFrame:
     """Return the spans sorted by time, longest first, then by id."""
     spans = spans.reset_index(drop=True)
-    order = spans[["start_ns", "end_ns", "trace_id", "span_id"]].assign(end_ns=-spans["end_ns"])
-    order = order.sort_values(list(order.columns), kind="stable")
-    return spans.take(order.index.to_numpy()).reset_index(drop=True)
+    start, end = (spans[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns"))
+    order = np.lexsort((-end, start))
+    same = (start[order[1:]] == start[order[:-1]]) & (end[order[1:]] == end[order[:-1]])
+    alike = np.append(same, False) | np.append(False, same)
+    if alike.any():  # texts are compared only where times do not decide
+        among = order[alike]
+        ids = spans[["trace_id", "span_id"]].take(among)
+        ids = ids.assign(start_ns=start[among], end_ns=-end[among]).reset_index(drop=True)
+        order[alike] = among[ids.sort_values(["start_ns", "end_ns", "trace_id", "span_id"], kind="stable").index]
+    return spans.take(order).reset_index(drop=True)

@@ -11,6 +11,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -90,20 +91,36 @@ def read_parquet(path: Path) -> list[Row]:
             told = "spans of another version" if version else "something else than spans"
             raise InputError(f"{path} is a Parquet file of {told}: expected one that whywait convert wrote")
         table = file.read()
-        every = _attributes(table)
-        links = [[(two["trace_id"], two["span_id"]) for two in one] for one in table["links"].to_pylist()]
-        plain = (table[name].to_pylist() for name in _PLAIN)
-        return list(zip(*plain, every, links, strict=True))
+        return list(
+            zip(*(_values(table[name]) for name in _PLAIN), _attributes(table), _values(table["links"]), strict=True)
+        )
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a whole Parquet file of spans: {str(error)[:200]}") from error
 
 
 def _attributes(table: pa.Table) -> list[dict[str, Any]]:
-    every = [json.loads(one) if one else {} for one in table["other"].to_pylist()]
+    every = [json.loads(one) if one else {} for one in _values(table["other"])]
     for name in table.column_names:
         if name.startswith(_MARK):
             key, column = name[len(_MARK) :], table[name]
-            rows = pc.indices_nonzero(column.is_valid()).to_pylist()
-            for row, value in zip(rows, column.drop_null().to_pylist(), strict=True):
+            rows = pc.indices_nonzero(column.is_valid()).to_numpy().tolist()
+            for row, value in zip(rows, _values(column.drop_null()), strict=True):
                 every[row][key] = value
     return every
+
+
+def _values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+    """The values of a column, each text once however often it stands there: much faster than pyarrow's own list."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_list(array.type):
+        ends = np.cumsum(pc.fill_null(pc.list_value_length(array), 0).to_numpy()).tolist()
+        flat = _values(array.flatten())
+        return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    if pa.types.is_struct(array.type):
+        return list(zip(*map(_values, array.flatten()), strict=True))
+    if pa.types.is_string(array.type):
+        encoded = array.dictionary_encode()
+        texts = [*encoded.dictionary.to_pylist(), None]
+        return [texts[at] for at in encoded.indices.fill_null(len(texts) - 1).to_numpy().tolist()]
+    plain: list[Any] = array.to_pylist() if array.null_count else array.to_numpy(zero_copy_only=False).tolist()
+    return plain

@@ -3,7 +3,6 @@
 Anything else that `otlp` or `others` reads, or refuses with a reason, is left to them: the rows are the same.
 """
 
-from functools import lru_cache
 from sys import intern
 from typing import Any, Final
 
@@ -51,7 +50,7 @@ class _Span(Struct, gc=False):
     name: str = ""
     kind: int | str = 0
     status: _Status = _Status()
-    attributes: list[_Attribute] = []
+    attributes: list[Raw] = []
     links: list[_Link] = []
 
 
@@ -65,7 +64,7 @@ class _ScopeSpans(Struct, gc=False):
 
 
 class _Resource(Struct, gc=False, frozen=True):
-    attributes: list[_Attribute] = []
+    attributes: list[Raw] = []
 
 
 class _ResourceSpans(Struct, gc=False):
@@ -78,9 +77,28 @@ class _TracesData(Struct, gc=False):
     resourceSpans: list[_ResourceSpans]
 
 
-_SHORT: Final = 2048  # bytes of an array that may be kept: a bound of what all take together
+_SHORT: Final = 512  # bytes of an attribute that may be kept
+_MOST: Final = 2**15  # attributes that are kept
+_FEW: Final = 2**16  # larger numbers are times, which do not come again
 _DECODE: Final = Decoder(_TracesData).decode
+_DECODE_ATTRIBUTE: Final = Decoder(_Attribute).decode
 _DECODE_ARRAY: Final = Decoder(_Values).decode
+
+
+class _Attributes(dict[bytes, tuple[str, Any]]):
+    """Attributes by their JSON. Most come again: spans share them, as one value each."""
+
+    def __missing__(self, text: bytes) -> tuple[str, Any]:
+        one = _DECODE_ATTRIBUTE(text)
+        made = intern(one.key), _decoded(one.value)
+        if len(text) <= _SHORT and (type(made[1]) is not int or -_FEW < made[1] < _FEW):
+            if len(self) >= _MOST:
+                self.clear()
+            self[text] = made
+        return made
+
+
+_known: Final = _Attributes().__getitem__
 
 
 def rows_of_line(line: bytes) -> list[Row]:
@@ -112,20 +130,8 @@ def _rows(resource_spans: list[_ResourceSpans]) -> list[Row]:
     return rows
 
 
-def _attributes(listed: list[_Attribute]) -> dict[str, Any]:
-    decoded: dict[str, Any] = {}
-    for one in listed:
-        value = one.value
-        # the commonest cases, kept out of a call
-        if (text := value.stringValue) is not UNSET:
-            decoded[intern(one.key)] = text
-        elif (number := value.intValue) is not UNSET:
-            decoded[intern(one.key)] = int(number)
-        elif (array := value.arrayValue) is not _NO_ARRAY:
-            decoded[intern(one.key)] = _array(array)
-        else:
-            decoded[intern(one.key)] = _decoded(value)
-    return decoded
+def _attributes(listed: list[Raw]) -> dict[str, Any]:
+    return dict(map(_known, map(bytes, listed)))
 
 
 def _decoded(value: _Value) -> Any:
@@ -134,20 +140,7 @@ def _decoded(value: _Value) -> Any:
     if value.intValue is not UNSET:
         return int(value.intValue)
     if value.arrayValue is not _NO_ARRAY:
-        return _array(value.arrayValue)
+        return list(map(_decoded, _DECODE_ARRAY(value.arrayValue).values))
     if value.boolValue is not UNSET:
         return value.boolValue
     return None if value.doubleValue is UNSET else value.doubleValue
-
-
-def _array(raw: Raw) -> list[Any]:
-    text = bytes(raw)
-    return _kept(text) if len(text) <= _SHORT else _values(text)
-
-
-def _values(text: bytes) -> list[Any]:
-    return list(map(_decoded, _DECODE_ARRAY(text).values))
-
-
-# most arrays come again, as one list: waits beside one another have the same rivals and blockers
-_kept: Final = lru_cache(maxsize=4096)(_values)

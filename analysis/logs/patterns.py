@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import islice
 from typing import Any, Final
 
 from whywait.analysis.errors import InputError
@@ -30,6 +31,15 @@ _TOTAL: Final = re.compile(  # a number without a unit may be anything
     rf"(?i)(?<![a-z0-9])(?:(?:completed|finished|done|handled|served) in|total(?: time|_time)?)"
     rf"(?:_(?P<suffix>{UNIT}){_VALUE}|{_VALUE.replace('value', 'spaced')}\s?(?P<unit>{UNIT}))"
 )
+# what may be a request's id, and how long it took, where neither is in a common format: for a proposal only
+_MAY_BE_ID: Final = re.compile(
+    r"(?i)(?<![a-z0-9])(?P<key>(?:\w{0,30}id|request|req|trace|job|task)[\"\]]?\s?[:=#-]?\s?[\"\[]?)(?P<id>(?=[\w-]{0,64}\d)\w[\w-]{0,127})"
+)
+_MAY_BE_TOTAL: Final = re.compile(
+    rf"(?i)(?<!\w)(?P<key>[a-z]\w{{0,30}}?(?P<suffix>_ms)?[\"]?\s?[:=]?\s?)(?P<value>{NUMBER})(?P<unit>\s?{UNIT})?(?![\w.])"
+)
+_LOOKED_AT: Final = 1000  # characters of a line, and so many durations in it
+_MOST_TRIED: Final = 3
 _JSON_TIME: Final = ("timestamp", "time", "@timestamp", "ts", "asctime", "datetime")
 _JSON_REQUEST: Final = ("request_id", "requestId", "requestID", "req_id", "correlation_id", "trace_id")
 _JSON_TEXT: Final = ("message", "msg")
@@ -110,6 +120,26 @@ def user_reader(patterns: Sequence[str], today: date) -> Reader:
         return None
 
     return read
+
+
+def fitting_pattern(lines: Sequence[str], today: date) -> str:
+    """Return a pattern that finds a request and how long it took in one of these lines, which has a time, too; "" where
+    none has all of them. A number without a unit is no duration."""
+    for line in (one[:_LOOKED_AT] for one in lines):
+        asked = _MAY_BE_ID.search(line)
+        totals = (one for one in _MAY_BE_TOTAL.finditer(line) if one["unit"] or one["suffix"])
+        for total in islice(totals, _MOST_TRIED):
+            if asked is None:
+                break
+            parts = {
+                asked.start(): rf"{re.escape(asked['key'])}(?P<request>\w[\w-]*)",
+                total.start(): rf"{re.escape(total['key'])}(?P<total>[\d.]+{re.escape(total['unit'] or '')})",
+            }
+            pattern = ".*?".join(parts[at] for at in sorted(parts)).replace(r"\ ", " ")
+            found = user_reader([pattern], today)(line, 1) if "'" not in pattern else None
+            if found is not None and found.total is not None and found.request == asked["id"]:
+                return pattern
+    return ""
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

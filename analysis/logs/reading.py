@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import IO, Final
 
 from whywait.analysis.errors import InputError
+from whywait.analysis.logs.clock_text import line_moment
 from whywait.analysis.logs.model import LogReading, Sighting
-from whywait.analysis.logs.patterns import EXAMPLE, Reader, common_reader, user_reader
+from whywait.analysis.logs.patterns import EXAMPLE, Reader, common_reader, fitting_pattern, user_reader
 from whywait.analysis.logs.stretches import requests_of
 from whywait.analysis.model import Finding
 
 LONGEST_LINE: Final = 10_000  # bytes; longer lines are cut
 MOST_SIGHTINGS: Final = 1_000_000
+PROPOSED_FROM: Final = 200  # lines: in these a pattern is looked for that could read the log
 
 
 def read_logs(
@@ -25,10 +27,11 @@ def read_logs(
     there is no request."""
     day = today or datetime.now(UTC).date()
     reader = user_reader(patterns, day) if patterns else common_reader(day)
+    first: list[str] = []
     with _opened(source) as file:
-        found, findings, lines = _read(file, reader)
+        found, findings, lines = _read(file, reader, first)
     if not any(one.marker or one.total for one in found):
-        raise InputError(_nothing(source, patterns, lines, len(found)))
+        raise InputError(_nothing(source, patterns, lines, len(found), first, day))
     requests, more = requests_of(found, frozenset(markers))
     if not requests:
         known = ", ".join(sorted({one.marker for one in found} - {""})[:12])
@@ -45,13 +48,16 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
         raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-def _read(file: IO[bytes], reader: Reader) -> tuple[list[Sighting], list[Finding], int]:
+def _read(file: IO[bytes], reader: Reader, first: list[str]) -> tuple[list[Sighting], list[Finding], int]:
     found: list[Sighting] = []
     number = cut = left_out = 0
     for raw, was_cut in _lines(file):
         number += 1
         cut += was_cut
-        sighting = reader(raw.decode("utf-8", "replace"), number)
+        text = raw.decode("utf-8", "replace")
+        if number <= PROPOSED_FROM:
+            first.append(text)
+        sighting = reader(text, number)
         if sighting is not None and len(found) < MOST_SIGHTINGS:
             found.append(sighting)
         else:
@@ -72,7 +78,7 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
         yield line[:LONGEST_LINE].rstrip(b"\r\n"), cut
 
 
-def _nothing(where: str, patterns: Sequence[str], lines: int, plain: int) -> str:
+def _nothing(where: str, patterns: Sequence[str], lines: int, plain: int, first: Sequence[str], day: date) -> str:
     where = "standard input" if where == "-" else where
     if lines == 0:
         return f"{where} is empty"
@@ -81,6 +87,13 @@ def _nothing(where: str, patterns: Sequence[str], lines: int, plain: int) -> str
             f"no --pattern found a marker in any of the {lines:,} lines of {where}: it is searched for in each line, "
             f"which also needs a time, at its beginning or in a group (?P<time>...); such as '{EXAMPLE}'"
         )
+    if not any(line_moment(one, day) for one in first):
+        return (
+            f"none of the {lines:,} lines of {where} begins with a time (uvicorn's own do not): give the log a format with "
+            "%(asctime)s, and its messages a request id and what each step took"
+        )
+    if fits := fitting_pattern(first, day):
+        return f"no line of {where} has a marker that is known: this reads such lines as it has: --pattern '{fits}'"
     return (
         f"none of the {lines:,} lines of {where} has a request id, a time and a marker that are known "
         f"({plain:,} have the first two): expected such as 'requestID: 7, TS_BEFORE_X: 1747213340.826, delta: 0.1ms', "

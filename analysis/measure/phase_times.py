@@ -2,15 +2,16 @@
 are sums on the span around them, which get their share of its computing."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import CAUSES, Cause
 from whywait.analysis.model import Analysis, attribute, identities
 from whywait.tracer import schema
 
-_NOTHING: Final[tuple[str, dict[str, int]]] = ("", {})
 COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")  # and "weight"
 COMPUTING: Final = tuple(cause for cause in CAUSES if cause.info.computes)  # on a CPU, on a device
 
@@ -21,36 +22,41 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)
-    own = rows.groupby(["endpoint", "request_id", "span_id"], sort=False)["amount_ns"].sum()
-    # each span's time on the critical path: the sums are of its running time as a whole
-    ran_ns = analysis.causes.groupby("span_id", sort=False)["amount_ns"].sum().to_dict()
-    known = _with_phases(analysis.spans, own.index.get_level_values("span_id").unique())
+    own = rows.groupby(["endpoint", "request_id", "span_id"], sort=False)["amount_ns"].sum().reset_index()
+    known = _with_phases(analysis.spans, set(own["span_id"]))
+    words = {key: word for key, (word, _) in known.items()}
+    outer = own[["endpoint", "request_id"]].assign(phase=[words.get(key, "") for key in own["span_id"]])
     # the few spans with sums: each sum becomes a row, and the remainder stays with the span
-    outer: list[tuple[Any, ...]] = []
+    few = own[own["span_id"].isin([key for key, (_, sums) in known.items() if sums])]
+    # each span's time on the critical path: the sums are of its running time as a whole
+    on_path = analysis.causes[analysis.causes["span_id"].isin(few["span_id"])]
+    ran_ns = on_path.groupby("span_id", sort=False)["amount_ns"].sum().to_dict()
+    left_ns = own["amount_ns"].to_numpy(dtype=np.int64).copy()
     inner: list[tuple[Any, ...]] = []
-    for (endpoint, request_id, key), amount in zip(own.index.tolist(), own.tolist(), strict=True):
-        word, sums = known.get(key, _NOTHING)
-        left, whole = amount, max(ran_ns[key], sum(sums.values()), 1) if sums else 1
+    for at, endpoint, request_id, key, amount in few.itertuples():
+        sums = known[key][1]
+        whole = max(ran_ns[key], sum(sums.values()), 1)
         for small, ns in sums.items():
-            part = min(amount * ns // whole, left)
-            left -= part
+            part = min(amount * ns // whole, int(left_ns[at]))
+            left_ns[at] -= part
             inner.append((endpoint, request_id, small, part))
-        outer.append((endpoint, request_id, word, left))
-    made = pd.DataFrame(outer + inner, columns=list(COLUMNS), dtype=object).astype({"amount_ns": "int64"})
+    of_sums = pd.DataFrame(inner, columns=list(COLUMNS), dtype=object).astype({"amount_ns": "int64"})
+    made = pd.concat([outer.assign(amount_ns=left_ns), of_sums], ignore_index=True)
     grouped = made.groupby(["endpoint", "request_id", "phase"], sort=False)["amount_ns"].sum().reset_index()
     weight = analysis.requests.drop_duplicates("request_id").set_index("request_id")["weight"]
     grouped["weight"] = grouped["request_id"].map(weight)
     return grouped[grouped["amount_ns"] > 0].reset_index(drop=True)
 
 
-def _with_phases(spans: pd.DataFrame, keys: "pd.Index[str]") -> dict[str, tuple[str, dict[str, int]]]:
+def _with_phases(spans: pd.DataFrame, keys: set[str]) -> dict[str, tuple[str, dict[str, int]]]:
     """Return the phase, and the sums of short phases, of spans that have any."""
     known: dict[str, tuple[str, dict[str, int]]] = {}
-    ids = identities(spans)
-    asked = ids.isin(keys)
-    of_asked, words = spans.loc[asked, "attributes"].tolist(), attribute(spans, schema.PHASE)[asked]
-    small = {key for key in set[str]().union(*of_asked) if key.startswith(schema.PHASE_SMALL_PREFIX)}
-    for key, word, attributes in zip(ids[asked], words, of_asked, strict=True):
+    every = (identities(spans), attribute(spans, schema.PHASE), spans["attributes"])
+    asked = [one for one in zip(*(column.tolist() for column in every), strict=True) if one[0] in keys]
+    small = {
+        key for key in set(chain.from_iterable(one[2] for one in asked)) if key.startswith(schema.PHASE_SMALL_PREFIX)
+    }
+    for key, word, attributes in asked:
         sums = {} if small.isdisjoint(attributes) else dict(_small(attributes))
         if word or sums:
             known[key] = (str(word or ""), sums)

@@ -43,9 +43,8 @@ def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS
     request = request_row(analysis, request_id)
     begin, wall = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
     spans = analysis.spans
-    near = spans[
-        (spans["end_ns"] > begin) & (spans["start_ns"] < begin + wall) & (spans["service"] == request["service"])
-    ]
+    near = spans[(spans["end_ns"] > begin) & (spans["start_ns"] < begin + wall)]
+    near = near[near["service"] == request["service"]]  # texts are compared of few
     kinds = attribute(near, schema.KIND)
     work = near[kinds.isin([schema.KIND_RUN, schema.KIND_BLOCK])]
     table = _work(work, kinds[work.index], str(request["trace_id"]), begin, wall)

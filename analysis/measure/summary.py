@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.causes import NO_CULPRIT, Cause
+from whywait.analysis.causes import NO_CULPRIT, Cause, Evidence
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
 
 SUMMARY_COLUMNS: Final = (
@@ -23,7 +23,7 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
     wide = causes.pivot_table("amount_ns", [by, "request_id"], "cause", aggfunc="sum", fill_value=0, observed=True)
     if wide.empty:
         return pd.DataFrame(columns=[by, *SUMMARY_COLUMNS])
-    inferred = weighted(causes[causes["evidence"] == "inferred"], "amount_ns")
+    inferred = weighted(causes[causes["evidence"] == Evidence.INFERRED], "amount_ns")
     inferred_ns = inferred.groupby([by, "cause"])["amount_ns"].sum()
     weight_of = weights_of(causes).groupby(causes["request_id"]).first()
     rows = []

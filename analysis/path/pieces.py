@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.running_frames import MEASURES, Frames, measured_amounts
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, distinct
 from whywait.tracer import schema
 
 _READY_WAITS: Final = [
@@ -57,9 +57,7 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
     inside = np.searchsorted(waits.vstart, borders, side="left") - 1
     if len(waits.vstart):
         borders = borders[(inside < 0) | (waits.vend[inside] <= borders)]
-    cuts = np.unique(np.concatenate([activities.vstart, activities.vend, waits.vstart, waits.vend, borders])).astype(
-        np.int64
-    )
+    cuts = distinct(np.concatenate([activities.vstart, activities.vend, waits.vstart, waits.vend, borders]))
     vstart, vend = cuts[:-1], cuts[1:]
     activity = np.searchsorted(activities.vstart, vstart, side="right") - 1
     lived = vstart < activities.vend[activity]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, distinct
 from whywait.tracer import schema
 
 DEEPEST: Final = 64
@@ -44,7 +44,7 @@ def nested_frames(spans: SpanTable, activities: Activities) -> Frames:
     inner = np.flatnonzero(
         (activities.of_row >= 0) & np.isin(kinds, [schema.KIND_RUN, schema.KIND_PHASE, schema.KIND_BLOCK])
     )
-    row = np.unique(np.concatenate([outer, inner])).astype(np.int64)
+    row = distinct(np.concatenate([outer, inner]).astype(np.int64))
     owner = activities.of_row[row]
     shift = activities.vstart[owner] - activities.start[owner]
     start = np.clip(spans.start[row], activities.start[owner], activities.end[owner])

@@ -98,22 +98,24 @@ def _with_small_types(
 
 
 def _long(wide: NDArray[np.int64], request: Ints, activity: Ints, start: Ints, piece: Ints, whole: Bools) -> Segments:
-    order = np.lexsort((start, request))
-    wide = wide[order]
-    begin = start[order][:, None] + np.cumsum(wide, axis=1) - wide
-    row, column = np.nonzero(wide)
-    of = order[row]
+    row, column = np.nonzero(wide)  # most are zero: the rest is done for those that are not
     amount = wide[row, column]
+    before = np.cumsum(amount) - amount
+    first = np.searchsorted(row, row)  # of the same row
+    begin = start[row] + before - before[first]
+    positive = np.bincount(row[amount > 0], minlength=len(wide))
+    order = np.lexsort((start[row], request[row]))
+    of, column, amount, begin = row[order], column[order], amount[order], begin[order]
     part_of_column = np.array([*range(SMALL), *[SMALL] * _SMALL_TYPES, REST, OUTSIDE])
     part = part_of_column[column]
     return Segments(
         request=request[of],
-        start=begin[row, column],
-        end=begin[row, column] + amount,
+        start=begin,
+        end=begin + amount,
         part=part,
         small_type=np.where(part == SMALL, column - SMALL, NONE),
         activity=activity[of],
         piece=piece[of],
-        placed=(wide > 0).sum(axis=1)[row] == 1,
+        placed=positive[of] == 1,
         whole=whole[of],
     )

@@ -113,9 +113,14 @@ def _at_once(steps: Steps, function: str) -> Steps:
     return tuple(step for step in steps if step is longest or not any(step is one for one in waits))
 
 
+def functions(programs: Sequence[Program]) -> set[str]:
+    """Return the names that programs' steps have."""
+    return {name for program in programs for steps in program.activities
+            for step in steps if isinstance(step, Run | Pause) for name in step.names}  # fmt: skip
+
+
 def _known(programs: Sequence[Program], function: str) -> None:
-    names = {name for program in programs for steps in program.activities
-             for step in steps if isinstance(step, Run | Pause) for name in step.names}  # fmt: skip
+    names = functions(programs)
     if function not in names:
         said = ", ".join(sorted(names)[:20])
         raise InputError(f"no function {function!r} in this recording; it has: {said}. Causes are: {', '.join(CAUSES)}")

@@ -12,10 +12,12 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
 from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, queued, with_rivals
 from whywait.analysis.prediction.changes import Change, changed
+from whywait.analysis.prediction.holds import Recording
 from whywait.analysis.prediction.micro_batches import Way, ways
-from whywait.analysis.prediction.programs import Pause, Program, Resources, Run
+from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.recorded import recorded
 from whywait.analysis.prediction.replay import replay
+from whywait.analysis.text import counted
 
 FEWEST: Final = 30  # requests
 LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
@@ -81,9 +83,27 @@ def whatif(
     _check(change)
     if p95_under_ns is not None and not (batch and p95_under_ns > 0):
         raise InputError("expected the functions whose jobs are to be batched, and a p95 over 0")
+    return predicted(baseline(analysis), change, p95_under_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A recording and its replay without any change, with which each prediction is compared."""
+
+    found: Recording
+    figures: Any
+    load: Load
+    resources: Resources
+    programs: Sequence[Program]
+    miss: float
+    felt: Sequence[Any]  # figures of each draw
+
+
+def baseline(analysis: Analysis) -> Baseline:
+    """Return the replay of what was recorded. Raises InputError where that cannot be replayed."""
     found = recorded(analysis)
     if len(found.programs) < FEWEST:
-        raise InputError(f"cannot predict from {len(found.programs)} requests: record at least {FEWEST}")
+        raise InputError(f"cannot predict from {counted(len(found.programs), 'request')}: record at least {FEWEST}")
     if found.foreign_ns > LARGEST_FOREIGN * sum(found.felt_ns):
         raise InputError(
             "cannot predict: requests wait for work of other requests, such as a batcher's, which a replay does not know"
@@ -91,6 +111,14 @@ def whatif(
     figures, load = figures_of(found), load_of(found)
     resources = with_rivals(found, load)
     programs, miss = calibrated(found, resources, load, figures)
+    before = [felt(replay(drawn(programs, load, draw), resources, load, seed=draw)) for draw in range(DRAWS)]
+    return Baseline(found, figures, load, resources, programs, miss, before)
+
+
+def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None) -> Prediction:
+    """Return what a change would bring, as `whatif` does. Raises InputError where the recording cannot tell."""
+    found, figures, load, resources, programs, miss, before = (getattr(base, name) for name in Baseline.__slots__)
+    clients, rate = change.clients, change.rate
     later = replace(
         load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
     )
@@ -99,7 +127,6 @@ def whatif(
     both = [
         changed(programs, resources, found, plain, near=near) for near in (False, True)[: 1 + _near(programs, change)]
     ]
-    before = [felt(replay(drawn(programs, load, draw), resources, load, seed=draw)) for draw in range(DRAWS)]
 
     def ratios(made: Sequence[tuple[Way, Resources]], share: float, draws: int) -> Any:
         return np.array([

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from whywait.secret_text import masked
+
 _MOST_BYTES: Final = 2_000_000
 
 
@@ -13,13 +15,13 @@ def code_line(file: str, line: int, traced_ns: int) -> str:
     """Return a line of a Python file as it was when it ran, "" where the file is not there, is not below the working
     folder or an installed library, or has changed since `traced_ns`.
 
-    Paths come from the traces, which anybody may have written: no other file is read, however it is named.
+    What names itself a secret, such as the password in an address, is masked. Paths come from the traces, which anybody may have written: no other file is read, however it is named.
     """
     with suppress(OSError, ValueError):
         path = Path(os.path.realpath(file))
         if path.suffix == ".py" and _may_be_shown(path) and _is_what_ran(path.stat(), traced_ns):
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            return dict(enumerate(lines, start=1)).get(line, "").strip()
+            return masked(dict(enumerate(lines, start=1)).get(line, "").strip())
     return ""
 
 

@@ -20,7 +20,7 @@ _LONGEST: Final = 1000
 def report_markdown(analysis: Analysis, told: Told | None = None) -> str:
     """Return what limits each process, a table of endpoints, and of each why, who and what to change.
     `told`: `told_of(analysis)`, where it is known."""
-    verdicts, processes = told or told_of(analysis)
+    verdicts, processes, _ = told or told_of(analysis)
     rows = [
         (one.endpoint, str(one.judgement.requests), *map(milliseconds, one.judgement.felt_ns), *_chief(one.judgement))
         for one in verdicts

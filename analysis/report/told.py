@@ -1,6 +1,8 @@
 """What all forms of the report tell: found once, where several are asked for."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from whywait.analysis.capacity.utilization import ProcessCapacity, capacity
 from whywait.analysis.load.files import no_collection
@@ -13,6 +15,7 @@ class Told(NamedTuple):
 
     verdicts: list[Verdict]
     processes: tuple[ProcessCapacity, ...]
+    predictions: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # by endpoint, where they were asked for
 
 
 @no_collection()

@@ -4,27 +4,41 @@ from collections.abc import Iterator
 from typing import Final
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.model import attribute, span_id_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.tracer import schema
 
 COSTLY: Final = 0.1  # of the requests' time
-_PHASES: Final = rf"^(?:({schema.PICKLING}|{schema.UNPICKLING_THERE}|{schema.UNPICKLING})|{schema.SENDING}|{schema.RECEIVING})(?P<job>.+)$"
 
 
 def large_transfers(group: Group) -> Iterator[Pattern]:
     """Yield the job whose objects took longest on their way, where that is a large part of the requests' time; for their
     queue too, where that is a large part of what those ahead do."""
-    by_name = group.causes.groupby("span_name")["amount_ns"].sum()
-    found = by_name.index.to_series().str.extract(_PHASES).assign(ns=by_name)
-    found = found[found["job"].notna()]
-    mean_ns = float(found["ns"].sum()) / group.count
+    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
+    kinds = attribute(spans, schema.KIND)
+    parts = spans[kinds.isin([schema.KIND_PHASE, schema.KIND_RUN])]
+    parts = parts.assign(way=attribute(parts, schema.TRANSFER))
+    if not parts["way"].any():
+        return
+    parts = parts.loc[(kinds == schema.KIND_RUN) | (parts["way"] != ""), ["trace_id", "span_id", "way"]]
+    own = group.causes[["trace_id", "activity_name", "amount_ns"]].assign(
+        span_id=list(map(span_id_of, group.causes["trace_id"], group.causes["span_id"]))
+    )
+    own = own.merge(parts, on=["trace_id", "span_id"])
+    means = own.groupby("way")["amount_ns"].sum() / group.count
+    pickled_ns, piped_ns = (float(means.get(way, 0.0)) for way in (schema.TRANSFER_PICKLED, schema.TRANSFER_PIPED))
+    mean_ns = pickled_ns + piped_ns
     if mean_ns < max(MIN_MEAN_NS, COSTLY * group.mean_wall_ns):
         return
-    job = str(found.groupby("job")["ns"].sum().idxmax())
-    pickled_ns = float(found.loc[found[0].notna(), "ns"].sum()) / group.count
-    numbers = {"job": job, "mean_ns": mean_ns, "pickled_ns": pickled_ns, "piped_ns": mean_ns - pickled_ns}
-    itself_ns = float(by_name.get(job, 0)) / group.count
-    queue = (Cause.POOL_QUEUE,) if mean_ns > itself_ns / 2 else ()
+    job = str(own[own["way"] != ""].groupby("activity_name")["amount_ns"].sum().idxmax())
+    itself = (own["activity_name"] == job) & (own["way"] == "")
+    told = {
+        "job": job.removeprefix(schema.JOB_SPAN_PREFIX),
+        "mean_ns": mean_ns,
+        "pickled_ns": pickled_ns,
+        "piped_ns": piped_ns,
+    }
+    queue = (Cause.POOL_QUEUE,) if mean_ns * group.count > own.loc[itself, "amount_ns"].sum() / 2 else ()
     for cause in (Cause.COMPUTE, Cause.BLOCKING_IO, *queue):
-        yield Pattern(Situation.LARGE_TRANSFER, cause, numbers)
+        yield Pattern(Situation.LARGE_TRANSFER, cause, told)

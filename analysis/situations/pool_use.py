@@ -25,7 +25,6 @@ COLUMNS: Final = (
     "endpoint", "function", "per_request", "mean_ns", "in_turn", "own_pool_share", "pool_file", "pool_line",
 )  # fmt: skip
 _MAKING: Final = {"startup_ns": schema.WAIT_POOL_STARTUP, "shutdown_ns": schema.WAIT_POOL_SHUTDOWN}
-_SENSITIVE: Final = "asgiref/"
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
 
 
@@ -38,7 +37,9 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
         yield _many_jobs(group, own.iloc[0], most)
-    own = own[~own["pool_file"].str.contains(_SENSITIVE, regex=False)]  # of the library, one per request
+    own = own[
+        ~own["pool_file"].str.contains(schema.POOL_FILE_SENSITIVE, regex=False)
+    ]  # of the library, one per request
     yield from _own_pools(group, own[own["own_pool_share"] > MOST].head(1))
 
 
@@ -65,7 +66,9 @@ def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
 
 def sensitive_threads(group: Group) -> Iterator[Pattern]:
     """Yield whether the requests mostly queue for the one thread of asgiref's `sync_to_async`."""
-    if len(group.most_of(Cause.POOL_QUEUE, lambda found: _SENSITIVE in str(found.get(schema.POOL_FILE)))):
+    if len(
+        group.most_of(Cause.POOL_QUEUE, lambda found: schema.POOL_FILE_SENSITIVE in str(found.get(schema.POOL_FILE)))
+    ):
         yield Pattern(Situation.SENSITIVE_THREAD, Cause.POOL_QUEUE, {})
 
 

@@ -66,6 +66,7 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     kinds = attribute(spans, schema.KIND)
     jobs, runs, waits = (spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT))
     jobs = jobs.assign(job_id=jobs["trace_id"] + "/" + jobs["span_id"])
+    waits = waits[attribute(waits, schema.WAKER_SPAN_ID) != ""]
     waits = waits[_named(waits, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID).isin(jobs["job_id"])]
     if runs.empty or waits.empty:
         return None

@@ -12,6 +12,7 @@ MIN_HELD: Final = 0.5  # of what is known of the holders: from this share on it 
 MIN_GIL_PART: Final = 1 / 3  # of their Python: so much waiting for the GIL makes that the bottleneck
 MIN_CYCLE: Final = 0.3  # of the known holders of each, who wait for the other
 MANY_AWAITS: Final = 4  # like ones, one after another, in one request
+SAVES: Final = 0.2  # of the requests' time: what fewer of them must save together
 ALIKE: Final = 0.5  # of the longest: shorter awaits are no like ones
 GROWS: Final = 1.3  # from pause to pause, of retries
 MANY_HOPS: Final = 100  # jobs of one function that a request awaited one after another

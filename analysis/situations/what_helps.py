@@ -65,11 +65,6 @@ FASTER: Final[Table] = (
      "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
      "Python's own computing, which needs the GIL."),
 )  # fmt: skip
-# packages whose sleeps are pauses between tries, and those that let through so many in a time
-RETRYING: Final = r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries)$"
-PACING: Final = (
-    r"(?:aiolimiter|asynciolimiter|asyncio_throttle|throttler|aiothrottle|pyrate_limiter|aiometer|ratelimit)$"
-)
 # pattern of the package that is asked again and again -> how to ask once for all, or all together
 ONCE: Final[Table] = (
     (r"sqlalchemy|sqlmodel|tortoise|advanced_alchemy",

@@ -11,10 +11,10 @@ activity a that began before t" is one binary search over one sorted array, for 
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Finding
+from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable
 from whywait.tracer import schema
@@ -147,7 +147,7 @@ def _follow_what_the_client_ended(spans: SpanTable, activities: Activities, wait
         root      |~~~~~~~ receive: the client goes ~~~~~~~|
         streaming |--run--|~~sleep~~|--run--|~~~sleep~~~~~~| cancelled
     """
-    cut = np.flatnonzero(spans.texts(activities.row, schema.OUTCOME) == "cancelled")
+    cut = np.flatnonzero(spans.texts(activities.row, schema.OUTCOME) == schema.OUTCOME_CANCELLED)
     maybe = np.flatnonzero(np.isin(waits.activity, activities.spawner[cut]))
     for wait in maybe[_awaits(spans, waits.row[maybe], schema.FOR_REQUEST_IO)].tolist():
         owner, end = waits.activity[wait], waits.end[wait]
@@ -217,5 +217,4 @@ def _is_held(spans: SpanTable, rows: Ints) -> Bools:
 
 
 def _awaits(spans: SpanTable, rows: Ints, pattern: str) -> Bools:
-    names = pd.Series(spans.texts(rows, schema.FOR_MODULE)) + "." + pd.Series(spans.texts(rows, schema.FOR))
-    return names.str.match(pattern).to_numpy(dtype=bool)
+    return all_awaits(spans.texts(rows, schema.FOR), spans.texts(rows, schema.FOR_MODULE), pattern)

@@ -1,6 +1,6 @@
 """Drops invalid spans, with a finding for each kind."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,9 @@ _REPEATED: Final = (
 
 def clean(traces: Traces) -> Traces:
     """Return the usable spans, with findings. Raises InputError for another version of the contract."""
-    spans = traces.spans[traces.spans["scope"] != schema.ANNOTATION_SCOPE]  # earlier annotations are no evidence
+    spans = _without(
+        traces.spans, traces.spans["scope"] == schema.ANNOTATION_SCOPE
+    )  # earlier annotations are no evidence
     _check_contract(spans)
     findings = list(traces.findings)
     without_id = (spans["trace_id"] == "") | (spans["span_id"] == "")
@@ -32,14 +34,19 @@ def clean(traces: Traces) -> Traces:
         ("endless-span", "spans longer than a week were left out", endless),
     ):
         findings += finding(code, message, spans.loc[bad, "trace_id"])
-    spans = spans[~(without_id | backwards | endless)]
-    spans = spans[~_replaced(spans)]
+    spans = _without(spans, without_id | backwards | endless)
+    spans = _without(spans, _replaced(spans))
     again = spans.duplicated(["trace_id", "span_id"])
-    double = spans.duplicated(["trace_id", "span_id", "start_ns", "end_ns"])
+    double = again & spans.duplicated(["trace_id", "span_id", "start_ns", "end_ns"]) if again.any() else again
     findings += finding("duplicate-span", "spans were delivered more than once and counted once",
                         spans.loc[double, "trace_id"])  # fmt: skip
     findings += finding("repeated-ids", _REPEATED, spans.loc[again & ~double, "trace_id"])
-    return Traces(spans[~again].reset_index(drop=True), tuple(findings))
+    return Traces(_without(spans, again).reset_index(drop=True), tuple(findings))
+
+
+def _without(spans: pd.DataFrame, bad: Any) -> pd.DataFrame:
+    """The other spans; the same frame where none is bad, as nearly always."""
+    return spans[~bad] if bad.any() else spans
 
 
 def _replaced(spans: pd.DataFrame) -> np.ndarray:

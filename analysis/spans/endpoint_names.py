@@ -11,6 +11,7 @@ from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
 from whywait.tracer import schema
 
 _METHOD: Final = ("http.request.method", "http.method")
+NO_ROUTE: Final = "(no route)"  # as OpenTelemetry names it: by its method alone
 _MANY: Final = 10  # names that differ in their ids alone
 _ID: Final = re.compile(  # a number, a hexadecimal text or UUID, a long text with a digit; and what follows "?"
     r"(?<![\w.{-])(?:\d+|(?=[a-f-]*\d)[0-9a-f][0-9a-f-]{7,}|(?=[\w-]*\d)[\w-]{16,})(?![\w.}-])|(?<=\?)\S+", re.I
@@ -18,13 +19,13 @@ _ID: Final = re.compile(  # a number, a hexadecimal text or UUID, a long text wi
 
 
 def endpoints(spans: SpanTable, rows: Ints) -> tuple[Texts, list[Finding]]:
-    """Return "METHOD route" where both are known, else the span's name, with {id} for the ids in many that are
-    otherwise equal: a finding says so."""
+    """Return "METHOD route" where both are known, or that there was none, else the span's name, with {id} for the ids in
+    many that are otherwise equal: a finding says so."""
     routes, methods = spans.texts(rows, "http.route"), first_of(spans, rows, _METHOD)
     # of a request that never ended the span of others may be missing, which is above its task
     alone = np.where(spans.kinds[rows] == schema.KIND_TASK, schema.TASK_SPAN_PREFIX, "")
     names = [
-        f"{method} {route}" if method and route else name.removeprefix(prefix)
+        f"{method} {route or NO_ROUTE}" if method and (route or name == method) else name.removeprefix(prefix)
         for method, route, name, prefix in zip(methods, routes, spans.names[rows], alone, strict=True)
     ]
     patterns = {name: _ID.sub("{id}", name) for name in dict.fromkeys(names)}

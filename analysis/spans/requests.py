@@ -15,7 +15,7 @@ from whywait.analysis.model import NO_ARRIVAL, REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.endpoint_names import endpoints, first_of
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, nearest, objects
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, distinct, nearest, objects
 from whywait.analysis.text import amount
 from whywait.tracer import schema
 
@@ -58,7 +58,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     bare = servers[~np.isin(servers, request_row)]
     bare = bare[~_connections(spans, bare)]
     home = _homes(spans, np.arange(len(spans.traces)))
-    lost = np.isin(_homes(spans, bare), np.unique(home[spans.kinds != ""]))
+    lost = np.isin(_homes(spans, bare), distinct(home[spans.kinds != ""]))
     marked = np.array([bool(value) for value in spans.values(roots, schema.INCOMPLETE)], dtype=bool)
     row = np.concatenate([request_row, bare])
     root_row = np.concatenate([roots, np.full(len(bare), NONE, dtype=np.int64)])
@@ -93,7 +93,8 @@ def _windows(spans: SpanTable, row: Ints, roots: Ints) -> tuple[Ints, Ints, Ints
 def _connections(spans: SpanTable, servers: Ints) -> Bools:
     """Which SERVER spans are those of a websocket in a service that whywait traced: there each message is a request."""
     schemes = objects(first_of(spans, servers, _SCHEME))
-    traced = np.isin(spans.services[servers], np.unique(spans.services[spans.kinds != ""]))
+    known = set(spans.services[spans.kinds != ""].tolist())
+    traced = np.array([one in known for one in spans.services[servers].tolist()], dtype=bool)
     return np.asarray(np.isin(schemes.astype(str), ("ws", "wss")) & traced, dtype=np.bool_)
 
 
@@ -143,15 +144,15 @@ def request_table(spans: SpanTable, requests: Requests) -> tuple[pd.DataFrame, l
     rows = requests.row
     names, findings = endpoints(spans, rows)
     codes = list(map(_as_int, first_of(spans, rows, _STATUS)))
+    # texts stay objects, as those of other tables: pandas looks up its own texts among objects fifteen times slower
+    texts = {"trace_id": spans.trace_ids, "request_id": spans.identities, "service": spans.services}
     table = pd.DataFrame(
         {
-            "trace_id": spans.trace_ids[rows],
-            "request_id": spans.identities[rows],
-            "service": spans.services[rows],
-            "endpoint": names,
+            **{name: pd.Series(values[rows], dtype=object) for name, values in texts.items()},
+            "endpoint": pd.Series(names, dtype=object),
             "status_code": pd.array(codes, dtype="Int64"),
             "error": spans.errors[rows] | np.array([code is not None and code >= 500 for code in codes], dtype=bool),
-            "error_type": spans.texts(rows, "error.type"),
+            "error_type": pd.Series(spans.texts(rows, "error.type"), dtype=object),
             "start_ns": requests.start,
             "end_ns": requests.end,
             "wall_ns": requests.end - requests.start,

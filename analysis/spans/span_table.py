@@ -65,7 +65,7 @@ class SpanTable:
 
     def values(self, rows: Ints, key: str) -> list[Any]:
         """Return an attribute of the rows unchanged; None where it is missing."""
-        return [attributes.get(key) for attributes in self.attributes[rows]]
+        return [attributes.get(key) for attributes in self.attributes[rows].tolist()]
 
 
 def span_table(spans: pd.DataFrame) -> SpanTable:
@@ -108,6 +108,14 @@ def taken(values: NDArray[Any], index: Ints, default: Any = NONE) -> NDArray[Any
     if len(values) == 0:
         return np.full(len(index), default, dtype=values.dtype)
     return np.asarray(np.where(index >= 0, values[index], default), dtype=values.dtype)
+
+
+def distinct(values: Ints) -> Ints:
+    """Return the different values, sorted. NumPy's own `unique` hashes since 2.3: a hundred times slower on what is
+    nearly sorted, as times and rows are."""
+    values = np.sort(values, kind="stable")
+    first: Bools = np.append(True, values[1:] != values[:-1])[: len(values)]
+    return np.asarray(values[first], dtype=np.int64)
 
 
 def objects(values: Sequence[Any]) -> Texts:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import CAUSES, Cause, Evidence
 from whywait.analysis.load.files import no_collection
 from whywait.analysis.measure.felt import both_percentiles, differ
@@ -35,7 +36,7 @@ from whywait.analysis.situations.running.loop_blocked import loop_blocked
 from whywait.analysis.situations.running.timers import timers
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_MEAN_NS, TAIL, TAIL_AMONG, TAIL_SHARE, significant
+from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS, TAIL, TAIL_AMONG, TAIL_SHARE, significant
 from whywait.analysis.situations.unexplained import unexplained
 from whywait.analysis.situations.waits.calls_and_limits import (
     blocking_calls,
@@ -63,7 +64,10 @@ _IN_SPANS: Final = (
     Cause.CPU_WAIT,
     Cause.BLOCKING_IO,
     Cause.AWAIT_IO,
+    Cause.COMPUTE,
 )  # whose spans' attributes are asked
+_STANDS_IN: Final = (Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT)
+_DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.REQUEST_IO)
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
@@ -167,9 +171,9 @@ def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:
 
 def _attributes(analysis: Analysis, holders: pd.DataFrame) -> dict[str, dict[str, Any]]:
     asked = analysis.causes[analysis.causes["cause"].isin(_IN_SPANS)]
-    ids = identities(analysis.spans)
-    wanted = ids.isin({*asked["span_id"], *asked["activity_id"], *holders["at"]})
-    return dict(zip(ids[wanted], analysis.spans.loc[wanted, "attributes"], strict=True))
+    wanted = {*asked["span_id"].tolist(), *asked["activity_id"].tolist(), *holders["at"].tolist()}
+    every = zip(identities(analysis.spans).tolist(), analysis.spans["attributes"].tolist(), strict=True)
+    return {identity: attributes for identity, attributes in every if identity in wanted}
 
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:
@@ -247,11 +251,30 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
         file, line = _place(named[named["culprit"] == name])
         foreign = named[(named["culprit_trace_id"] != "") & (named["culprit_trace_id"] != named["trace_id"])]
         others = float(foreign["ns"].sum()) / total_ns
+    if stood := _stood(group, cause):
+        name, file, line = stood
     return Reason(
         cause, group.means[cause], group.shares[cause], Evidence(evidence), detail, name, file, line,
         min(part, 1.0), min(others, 1.0), remedy(cause, situations),
         group.meanwhile[cause],
     )  # fmt: skip
+
+
+def _stood(group: Group, cause: Cause) -> tuple[str, str, int | None] | None:
+    """The user's function in which those ahead stood for most of such a wait, and did there what it does itself.
+
+    It is seldom the one that took the lock, or that was handed to the pool.
+    """
+    every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
+    if cause not in _STANDS_IN or every.empty:
+        return None
+    own = every[every["did"].isin(_DOES_ITSELF) & (every["stood_file"] != "") & ~every["stood_file"].map(in_library)]
+    by_name = own.groupby("stood")["ns"].sum()
+    if by_name.empty or by_name.max() < MIN_HELD * every["ns"].sum():
+        return None
+    name = str(by_name.idxmax())
+    at: Any = own[own["stood"] == name].groupby(["stood_file", "stood_line"], dropna=False)["ns"].sum().idxmax()
+    return name, str(at[0]), None if pd.isna(at[1]) else int(at[1])
 
 
 def _place(chief: pd.DataFrame) -> tuple[str, int | None]:

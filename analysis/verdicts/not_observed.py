@@ -6,10 +6,9 @@ from typing import Final
 
 import pandas as pd
 
-from whywait.analysis.model import NO_ARRIVAL
+from whywait.analysis.model import NO_ARRIVAL, NO_SIGNALS
 from whywait.tracer import schema
 
-ALL: Final = "all"  # signals: the traces are not whywait's
 _MISSING: Final = {
     schema.SIGNAL_RUN_QUEUE: "run-queue time (no schedstat on that machine): cpu_wait is part of unexplained",
     schema.SIGNAL_THREAD_CPU: "CPU time of threads: compute is inferred",
@@ -20,7 +19,7 @@ _MISSING: Final = {
     schema.SIGNAL_EXECUTOR: "executors: pool waits are part of unexplained",
     schema.SIGNAL_LOOP: "when the loop slept (uvloop): loop_wakeup is part of unexplained",
     NO_ARRIVAL: "when they arrived (the server, worker or socket does not tell): what they waited before is in no request",
-    ALL: "what threads and loops did (traces without whywait's signals): causes are inferred from spans alone",
+    NO_SIGNALS: "what threads and loops did (traces without whywait's signals): causes are inferred from spans alone",
 }
 
 
@@ -28,7 +27,7 @@ _MISSING: Final = {
 class NotObserved:
     """A signal that was not observed for some requests."""
 
-    signal: str  # SIGNAL_*, or ALL
+    signal: str  # SIGNAL_*, or NO_SIGNALS
     requests: int  # traced requests without it
     text: str  # what the signal is, and what follows where it is missing
 
@@ -41,13 +40,13 @@ def not_observed(requests: pd.DataFrame) -> list[NotObserved]:
 
 def _lacks(found: set[str]) -> Iterator[str]:
     if not found:
-        yield ALL
+        yield NO_SIGNALS
         return
     if NO_ARRIVAL in found:
         yield NO_ARRIVAL
     for signal in _MISSING:
         # an executor's job outside any loop has no loop to observe
-        if signal not in found and signal not in (ALL, NO_ARRIVAL) and (
+        if signal not in found and signal not in (NO_SIGNALS, NO_ARRIVAL) and (
             signal != schema.SIGNAL_LOOP or schema.SIGNAL_LOOP_CALLS in found
         ):  # fmt: skip
             yield signal

@@ -1,5 +1,6 @@
 """The sentences of a judgement: cause, amount, share; where; by whom; what to change. Nothing is decided here."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -100,7 +101,7 @@ def situation(found: Pattern) -> str:
 
 class _Format(Formatter):
     """With formats of its own: `ms` for nanoseconds, `phrase` for a cause, `of request` for how many, `or x` for x where
-    there is nothing."""
+    there is nothing, `thing` for what a wait was for."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         kind, _, word = format_spec.partition(" ")
@@ -113,6 +114,7 @@ _FORMATS: Final[dict[str, Callable[[Any, str], str]]] = {
     "of": counted,
     "or": lambda value, otherwise: str(value or otherwise),
     "ms": lambda ns, _: amount(ns),
+    "thing": lambda wait, _: re.sub(r"^(?:waiting for|awaiting) ", "", wait),
 }
 
 
@@ -244,7 +246,7 @@ _PATTERNS: Final = {
     Situation.OVERSUBSCRIBED:
         "Oversubscribed native threads: while requests waited for a CPU, {wanted:.1f} threads of this process were runnable "
         "at once, on average, {native:.1f} of them in native libraries, and it may use {cpus:.2g}.",
-    Situation.WAIT_CYCLE: "A cycle of waits: {first}, and {second}: {back}.",
+    Situation.WAIT_CYCLE: "A cycle of waits: {first:thing}, and {second:thing}: {back}.",
     Situation.HOLDS_ONE:
         "A cycle of waits: {requests:of request} held a {one} of {pool} while they waited in {at} for another one of it: "
         "with as many of them as {one}s nobody goes on.",

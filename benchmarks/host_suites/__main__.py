@@ -133,7 +133,9 @@ def _explanations() -> list[Explanation]:
 
 def _digest() -> str:
     seen = hashlib.sha256()
-    for path in sorted([*(ROOT / "tracer").rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
+    for path in sorted(
+        [*(ROOT / "tracer").rglob("*.py"), *(ROOT / "tracer").rglob("*.[ch]"), *Path(__file__).parent.glob("*.py")]
+    ):
         if path.name not in ("__main__.py", "page.py", "compare.py"):
             seen.update(path.read_bytes())
     return seen.hexdigest()[:16]

@@ -17,6 +17,7 @@ class Run:
     ended: str = "ok"  # "ok", "timeout", "exit N"
     faults: tuple[str, ...] = ()
     spans: int = 0
+    core: str = ""  # which of the tracer's two cores recorded
     seconds: float = 0.0
 
     def counts(self) -> Counter[str]:
@@ -91,6 +92,7 @@ def parse_run(lines: Sequence[Mapping[str, object]], ended: str, seconds: float)
             reported = True
             run.faults = tuple(report.get("faults", ()))
             run.spans = int(report.get("spans", 0))
+            run.core = str(report.get("core", ""))
             continue
         name, outcome = str(line["id"]), str(line["outcome"])
         if outcome == "fail" or run.outcomes.get(name) != "fail":

@@ -54,6 +54,7 @@ def page(
         f"- when: {datetime.now(UTC):%Y-%m-%d}; {platform.machine()}, {os.cpu_count()} CPUs",
         f"- Python: {', '.join(sorted({result.python for result in results}))}; "
         + ", ".join(f"{one.name} {one.version}" for one in SHIPPED if any(r.suite == one.name for r in results)),
+        f"- the core that recorded: {_cores(results)}",
         "- modes: *plain* (the tracer is not imported), *started* (every probe on), *in a request* (every probe "
         "on, each test inside a request of its own, so that the probes record)",
         "- each test's outcome is compared by its id; a suite's process must end alike too, leave no more "
@@ -79,6 +80,13 @@ def page(
         lines += ["## Flaky: differed once, agreed when run again", "", *map(_line, flaky), ""]
     lines += _counts(results)
     return "\n".join(lines).rstrip() + "\n", [_line(one) for one in unexplained]
+
+
+def _cores(results: Sequence[SuiteResult]) -> str:
+    used: dict[str, set[str]] = {}
+    for result in results:
+        used.setdefault(result.runs[REQUEST].core, set()).add(result.python)
+    return "; ".join(f"{core or 'not told'} ({', '.join(sorted(of))})" for core, of in sorted(used.items()))
 
 
 def _verdict(

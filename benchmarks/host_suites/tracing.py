@@ -65,13 +65,12 @@ class Tracing:
         """Stops the tracer; what was lost, which probes had to be removed, and how much was traced."""
         if self._mode == PLAIN:
             return {}
-        import threading
-
         import whywait
-        from whywait.tracer.hotpath import recorder
+        from whywait.tracer.host.own_thread import all_threads
+        from whywait.tracer.hotpath import core, recorder
 
         session = recorder.active
-        found: dict[str, Any] = {"probes": sorted(self._installed), "faults": self._faults}
+        found: dict[str, Any] = {"probes": sorted(self._installed), "faults": self._faults, "core": core.name}
         if session is None:
             found["faults"] = [*self._faults, "the tracer was stopped by somebody else"]
         else:
@@ -80,7 +79,7 @@ class Tracing:
             found["lost"] = dict(session.lost)
         whywait.stop()
         found["faults"] += [
-            f"thread {one.name} survived stop()" for one in threading.enumerate() if one.name.startswith("whywait")
+            f"thread {one.name} survived stop()" for one in all_threads() if one.name.startswith("whywait")
         ]
         found["spans"] = sum(_spans_in(path) for path in self._output.glob("*.jsonl"))
         return found

@@ -122,8 +122,12 @@ def at_rest() -> str:
         seen = {name: one.ask("rest") for name, one in copies.items()}
     plain, traced = seen["untraced"], seen["traced"]
     lines = ["| at rest | untraced | traced |", "|---|---|---|"]
-    for title, key in (("threads", "threads"), ("signal handlers", "handlers")):
+    for title, key in (
+        ("threads that `threading.enumerate` lists", "threads"),
+        ("signals that are handled", "handlers"),
+    ):
         lines.append(f"| {title} | {', '.join(plain[key]) or 'none'} | {', '.join(traced[key]) or 'none'} |")
+    lines.insert(3, f"| threads of the kernel | {plain['tasks']} | {traced['tasks']} |")
     new = sorted(
         {
             name.split(" ")[0]

@@ -70,9 +70,6 @@ KINDS: dict[str, Callable[[], Awaitable[float]]] = {
 
 def rest() -> dict[str, Any]:
     """What a host could notice."""
-    handlers = [
-        one.name for one in signal.Signals if signal.getsignal(one) not in (signal.SIG_DFL, signal.SIG_IGN, None)
-    ]
     files = []
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -80,10 +77,12 @@ def rest() -> dict[str, Any]:
         except OSError:
             continue
     with open("/proc/self/status", encoding="ascii") as status:
-        memory_kib = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        said = dict(line.split(":", 1) for line in status)
+    caught = int(said["SigCgt"], 16)
     return {
-        "threads": sorted(one.name for one in threading.enumerate()), "files": sorted(files), "handlers": handlers,
-        "modules": len(sys.modules), "memory_mib": memory_kib / 1_024, "garbage": gc.get_threshold(),
+        "threads": sorted(one.name for one in threading.enumerate()), "tasks": len(os.listdir("/proc/self/task")),
+        "files": sorted(files), "handlers": [one.name for one in signal.Signals if caught >> one - 1 & 1],
+        "modules": len(sys.modules), "memory_mib": int(said["VmRSS"].split()[0]) / 1_024, "garbage": gc.get_threshold(),
     }  # fmt: skip
 
 

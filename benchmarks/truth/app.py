@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter_ns
@@ -27,6 +26,7 @@ from benchmarks.truth.perform import perform
 from benchmarks.truth.record import Part, Truth, merged, truth_from
 from benchmarks.truth.slow_reader import watch_drains
 from whywait.analysis.causes import Cause
+from whywait.tracer.host.own_thread import all_threads
 
 assert faults.__all__
 BESIDE_S = 0.06  # a timer ends so much after twice the amount that is injected beside it
@@ -228,7 +228,7 @@ async def truth() -> list[dict[str, Any]]:
 async def lacked() -> dict[str, int]:
     """How long all threads of the service together, without the tracer's own, have been runnable without a CPU, and
     its workers have waited for the GIL; ns."""
-    tracers = {str(one.native_id) for one in threading.enumerate() if one.name.startswith("whywait")}
+    tracers = {str(one.native_id) for one in all_threads() if one.name.startswith("whywait")}
     total = 0
     for thread in set(os.listdir("/proc/self/task")) - tracers:
         with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:

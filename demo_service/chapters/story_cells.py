@@ -117,7 +117,7 @@ def cells_of(analysis: Analysis, results: Sequence[LoadResult]) -> list[Cell]:
 def _cell(analysis: Analysis, result: LoadResult, names: "pd.Series[str]") -> Cell:
     name = label(result.mode, result.clients)
     requests = analysis.requests[analysis.requests["endpoint"] == name]
-    whole = requests[~requests["incomplete"].astype(bool)]
+    whole = analysis.analysed[analysis.analysed["endpoint"] == name]
     causes = analysis.causes[analysis.causes["endpoint"] == name]
     total_ns = max(1, int(whole["wall_ns"].sum()))
     amounts = causes.groupby(causes["cause"].astype(str))["amount_ns"].sum().sort_values(ascending=False)

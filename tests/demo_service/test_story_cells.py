@@ -206,9 +206,9 @@ def test_what_cannot_be_predicted_is_told_with_its_reason(
     story: tuple[Analysis, list[LoadResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(analysis: Analysis, *, clients: int) -> Prediction:
-        raise InputError("cannot predict from 1 requests")
+        raise InputError("cannot predict from 1 request")
 
     monkeypatch.setattr(foretold, "whatif", refused)
     cells = cells_of(*story)
-    assert "to_thread: 1 → 16 clients: cannot predict from 1 requests" in foretold.foretold_text(story[0], cells)
+    assert "to_thread: 1 → 16 clients: cannot predict from 1 request" in foretold.foretold_text(story[0], cells)
     assert foretold.foretold_text(story[0], cells[1:]) == ""  # with 16 clients alone

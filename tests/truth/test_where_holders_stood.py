@@ -1,9 +1,13 @@
-"""Whoever has a thread's lock, or a loop's semaphore, is named by where it stood meanwhile, not by where it released."""
+"""Whoever has the lock of a thread or a file, a worker, or a semaphore is named by where it stood, not by where it
+released."""
 
 import asyncio
+import fcntl
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +106,45 @@ def test_a_task_of_no_request_that_has_a_semaphore_is_named(traced_to: Begin, lo
     reason = told_of(traced, "wants", "limiter_wait")
     assert reason.mean_ns / 1e9 == pytest.approx(HELD_S - 0.02, rel=0.2)
     assert (reason.culprit.rpartition(".")[2], reason.culprit_line) == ("fill", line_in(fill))
+
+
+def test_who_has_a_pool_is_named_by_where_it_stood(traced_to: Begin) -> None:
+    def first_page() -> None:
+        load()
+
+    @whywait.traced
+    async def wants(pool: ThreadPoolExecutor) -> None:
+        await asyncio.get_running_loop().run_in_executor(pool, first_page)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            await asyncio.gather(wants(pool), wants(pool))
+
+    traced = traced_to()
+    asyncio.run(main())
+    traced.stop()
+    reason = told_of(traced, "wants", "pool_queue")
+    assert reason.mean_ns / 1e9 == pytest.approx(HELD_S / 2, rel=0.2)  # one of the two waits
+    assert (reason.culprit, reason.culprit_line) == ("load", line_in(load))
+
+
+def test_the_lock_of_a_file_is_a_lock(traced_to: Begin, tmp_path: Path) -> None:
+    def append() -> None:
+        with open(tmp_path / "ledger", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            load()
+
+    @whywait.traced
+    async def wants() -> None:
+        await asyncio.to_thread(append)
+
+    async def main() -> None:
+        await asyncio.gather(wants(), wants())
+
+    traced = traced_to()
+    asyncio.run(main())
+    traced.stop()
+    reason = told_of(traced, "wants", "lock_wait")
+    assert reason.mean_ns / 1e9 == pytest.approx(HELD_S / 2, rel=0.2)
+    assert reason.detail.startswith("lock of a file, in flock in ")
+    assert (reason.culprit, reason.culprit_line) == ("load", line_in(load))

@@ -102,9 +102,10 @@ def test_forks_while_much_is_written_tear_no_line_and_repeat_none(tmp_path: Path
 def test_a_forked_child_keeps_nothing_of_the_parents(tmp_path: Path) -> None:
     code = (
         "import os, threading, time, whywait\n"
+        "from whywait.tracer.host.own_thread import all_threads\n"
         "def census():\n"
         "    files = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')]\n"
-        "    threads = sorted(one.name for one in threading.enumerate())\n"
+        "    threads = sorted(one.name for one in all_threads())\n"
         "    return sum('traces-' in one for one in files), sum('whywait-samples' in one for one in files), threads\n"
         "with whywait.phase('in parent'): pass\n"
         "time.sleep(2)\n"

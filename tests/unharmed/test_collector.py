@@ -23,6 +23,7 @@ from tests.unharmed.test_workers import command_of
 from whywait.tracer.config import Config
 from whywait.tracer.export.collector import collector_exporter
 from whywait.tracer.export.span_queue import ROOM_IDLE, SpanQueue
+from whywait.tracer.host.own_thread import all_threads
 from whywait.tracer.hotpath.recorder import Recorder
 
 MANNERS = ("down", "slow", "failing")
@@ -164,7 +165,7 @@ def test_stop_does_not_hang(manner: str, to: Begin, caplog: pytest.LogCaptureFix
         assert time.monotonic() - began_s < MOST_STOP_S
     said = " ".join(one.getMessage() for one in caplog.records if one.name == "whywait")
     assert re.search(r"dropped [1-9]\d* spans of process \d+: the collector did not accept them", said)
-    for thread in threading.enumerate():
+    for thread in all_threads():
         if thread.name.startswith("whywait-queue"):  # the one that the slow collector holds lets go with it
             thread.join(20)
 

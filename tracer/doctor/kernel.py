@@ -11,6 +11,7 @@ from typing import Final
 from whywait.tracer.doctor.check import Check, State, info, no, yes
 from whywait.tracer.host import thread_clocks
 from whywait.tracer.host.interpreter import tested_versions
+from whywait.tracer.host.own_thread import OwnThread
 from whywait.tracer.sampler.child.cgroup import CpuGroups, hierarchy, read_text
 from whywait.tracer.sampler.gil_address import gil_address
 from whywait.tracer.sampler.process import SamplerProcess, start_sampler
@@ -69,7 +70,7 @@ def _run_queue() -> Check:
 def _syscall_file() -> Check:
     """Whether the file that the sampler needs shows where another thread sleeps."""
     done = threading.Event()
-    thread = threading.Thread(target=done.wait, name="whywait-doctor", daemon=True)
+    thread = OwnThread("whywait-doctor", done.wait)
     thread.start()
     said = ""
     try:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
@@ -11,6 +12,7 @@ from typing import Final, TypeVar
 
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.export.wall_clock import Clock
+from whywait.tracer.host.own_thread import OwnThread, all_threads, hide_here
 from whywait.tracer.hotpath.opening.unfinished import tell_open
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.offcpu.gil_holders import HolderPast
@@ -27,7 +29,7 @@ from whywait.tracer.sampler.thread_samples import Samples
 from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER
 from whywait.tracer.spans import request_spans
 from whywait.tracer.spans.past import Past, ended_after
-from whywait.tracer.spans.pools.history import PoolPast
+from whywait.tracer.spans.pools.history import PoolPast, Window
 from whywait.tracer.spans.run_spans import background_span
 
 _LINGER_NS = 1_000_000_000  # how long an ended request is kept for jobs that outlive it
@@ -86,7 +88,7 @@ class Outlet:
     def start(self) -> None:
         self._stopping = False
         self._wake.clear()
-        self._thread = threading.Thread(target=self._run, name="whywait-export", daemon=True)
+        self._thread = OwnThread("whywait-export", self._run)
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,7 +96,7 @@ class Outlet:
         self._stopping = True
         self._wake.set()
         thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.ident != get_ident():
             thread.join(timeout=_STOP_S)
             left = len(self._recorder.finished) + len(self._pending) + len(self._building)
             if thread.is_alive() and left:
@@ -112,6 +114,7 @@ class Outlet:
     def _run(self) -> None:
         interval_s, rests = self._recorder.config.export_interval_s, False
         while not self._stopping:
+            hide_here()
             self._wake.wait(_REST_INTERVALS * interval_s if rests else interval_s)
             rests = not (self._recorder.finished or self._pending or self._recorder.is_busy())
             self._follow()
@@ -159,7 +162,7 @@ class Outlet:
         if not ready:
             return
         earliest_ns = min(map(attrgetter("start_ns"), ready))
-        past = self._past_since(earliest_ns)
+        past = self._past_since(earliest_ns, map(_window, ready))
         lost = dict(self._recorder.lost)
         observed = self._observed(past, earliest_ns)
         self._maker.look()
@@ -196,7 +199,7 @@ class Outlet:
             look_at_loops()
         self._slice_ns = perf_counter_ns()
 
-    def _past_since(self, start_ns: int) -> Past:
+    def _past_since(self, start_ns: int, windows: Iterable[Window]) -> Past:
         callbacks: dict[int, list[Callback]] = {}
         looks: dict[int, list[Look]] = {}
         background: dict[int, list[BackgroundWait]] = {}
@@ -205,7 +208,7 @@ class Outlet:
             looks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.looks), start_ns))
             for one in ended_after(list(loop.background_waits), start_ns):
                 background.setdefault(id(one.task), []).append(one)
-        return Past(callbacks, looks, PoolPast(start_ns, self._pause), background)
+        return Past(callbacks, looks, PoolPast(windows, self._pause), background)
 
     def _is_settled(self, request: Request, now: int) -> bool:
         age_ns = now - request.end_ns
@@ -254,10 +257,14 @@ class Outlet:
     def _holder_past(self, past: Past, start_ns: int) -> HolderPast:
         jobs = _by_thread(filter(lambda one: not 0 < one.end_ns <= start_ns, self._recorder.holds.copy()))
         looks = _by_thread(one for one in self._recorder.looks.copy() if one.at_ns > start_ns)
-        names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}
+        names = {one.native_id: one.name for one in all_threads() if one.native_id}
         self._recorder.threads.settle(names.keys())
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
         return HolderPast(jobs, callbacks, looks, names, _by_thread(self._recorder.threads))
+
+
+def _window(request: Request) -> Window:
+    return request.start_ns, max(request.end_ns, *(one.end_ns for one in request.activities))
 
 
 def _by_thread(records: Iterable[T]) -> dict[int, list[T]]:

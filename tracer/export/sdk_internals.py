@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util._once import Once
 
+from whywait.tracer.host.own_thread import hide
+
 needs: Final = (
     "opentelemetry.exporter.otlp.common.http._OTLPHTTPClient._compute_backoff",
     "opentelemetry.metrics._internal._METER_PROVIDER",
@@ -144,10 +146,11 @@ def retry_apart(exporter: E) -> E:
 
 
 def name_thread(queue: Any, title: str) -> None:
-    """Name the thread of the SDK's queue, if it has one."""
+    """Name the thread of the SDK's queue, if it has one, and hide it."""
     worker = getattr(queue, "_worker_thread", None)
     if worker is not None:
         worker.name = title
+        hide(worker)
 
 
 @contextmanager

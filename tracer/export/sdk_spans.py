@@ -4,7 +4,7 @@ SDK's own."""
 
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
@@ -16,9 +16,10 @@ from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.host_provider import Lent, OwnIds
 from whywait.tracer.export.span_lines import KINDS, SAMPLED, BuiltSpan
 from whywait.tracer.export.span_queue import SpanQueue
+from whywait.tracer.host.native.native_core import untracked
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.keeping.trace_verdicts import Gate
-from whywait.tracer.records.request import Request
+from whywait.tracer.records.request import Request, made
 from whywait.tracer.schema import PROVISIONAL
 from whywait.tracer.spans.attribute_groups import Attributes, span_hex
 from whywait.tracer.spans.attributes import attributes_of
@@ -57,6 +58,7 @@ class SpanMaker:
         if tracer.sampler is not DEFAULT_ON or os.environ.get(_SDK_METRICS):
             self._most_attributes = 0
         self._listeners = sdk_internals.processors(provider)
+        self._heard_by, self._only_ours = self._listeners, True
         # `RequestRoots` ignores spans of ours
         self._takers = [one for one in self._listeners if isinstance(one, Gate | Lent | SpanQueue)]
         self._scope = sdk_internals.scope_of(tracer)
@@ -67,12 +69,11 @@ class SpanMaker:
         self._alone = self.is_alone()
 
     def is_alone(self) -> bool:
-        """Return whether only processors of ours hear of spans, and every span is made."""
-        return (
-            self._most_attributes > 0
-            and sdk_internals.is_enabled(self._tracer)
-            and all(one in self._listeners for one in sdk_internals.processors(self._provider))
-        )
+        """Return whether only processors of ours hear of spans, and every span is made. Each request asks."""
+        listeners = sdk_internals.processors(self._provider)  # a tuple that the provider replaces
+        if listeners is not self._heard_by:
+            self._heard_by, self._only_ours = listeners, all(one in self._listeners for one in listeners)
+        return self._only_ours and self._most_attributes > 0 and sdk_internals.is_enabled(self._tracer)
 
     def make(self, spec: SpanSpec, unix_ns: Callable[[int], int]) -> None:
         """Create the span and end it; `unix_ns` converts a clock reading to wall-clock time."""
@@ -92,10 +93,13 @@ class SpanMaker:
             return
         if spec.error:
             attributes["error.type"] = spec.error
-        built: Any = BuiltSpan(
-            spec.name, spec.trace_id, spec.span_id, spec.parent_id, spec.kind, start_ns, end_ns, attributes, spec.links,
+        for value in attributes.values():  # a second's spans wait to be written: the collector need not walk over them
+            if type(value) is list:
+                untracked(value)
+        built = untracked(made(BuiltSpan, (
+            spec.name, spec.trace_id, spec.span_id, spec.parent_id, spec.kind, start_ns, end_ns, untracked(attributes), spec.links,
             bool(spec.error), of_service, self._tracer.resource, self._scope,
-        )  # fmt: skip
+        )))  # fmt: skip
         for one in self._takers:
             one.on_end(built)
 

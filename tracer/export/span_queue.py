@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from whywait.tracer.export.sdk_internals import default_room, end_at_fork, ending_at_fork, name_thread, queue_of
+from whywait.tracer.host.own_thread import hide_here, signals_of_host
 from whywait.tracer.hotpath.recorder import Recorder, logger
 
 # spans that wait for the exporter: in a burst, and while it accepts nothing (a span is some 5 kB);
@@ -46,7 +47,7 @@ class SpanQueue(BatchSpanProcessor):
         self._target = target
         self._numbers = itertools.count(1)
         self._accepted = 0
-        with ending_at_fork(self._parts):
+        with ending_at_fork(self._parts), signals_of_host():
             if any(name.startswith("OTEL_BSP_") for name in os.environ):
                 super().__init__(self._parts)
                 self.room = default_room(self)
@@ -135,6 +136,7 @@ class _InParts(SpanExporter):
             part = spans[start : start + self._part]
             self._began_s = time.monotonic()
             result = self.exporter.export(part)
+            hide_here()  # it may have logged
             if self.over:
                 return SpanExportResult.FAILURE
             took_s, self._began_s = time.monotonic() - self._began_s, 0.0

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from whywait.tracer.export.output_bound import PARTS, make_room, part_path
+from whywait.tracer.host.own_file import OwnFile
 
 _FAST = 1  # the level: two thirds of the default's time for a fifth more bytes, a seventh of the plain ones
 
@@ -20,7 +21,7 @@ class TraceFile:
         self._first = self._path = Path(path)
         self._part = 0
         self._bound_bytes = bound_bytes
-        self._fd: int | None = None
+        self._file: OwnFile | None = None
         if os.path.lexists(path):
             self._open()
         elif not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK | os.X_OK):
@@ -31,9 +32,9 @@ class TraceFile:
         self._is_packed = self._path.suffix == ".gz"
 
     def _open(self) -> int:
-        if self._fd is None:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return self._fd
+        if self._file is None or not self._file.is_ours():
+            self._file = OwnFile(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return self._file.fd
 
     def _with_room_for(self, count: int) -> int:
         fd = self._open()
@@ -43,7 +44,7 @@ class TraceFile:
             self._part += 1
             self._path = part_path(self._first, self._part)
             os.close(fd)
-            self._fd = None
+            self._file = None
             self._torn = False
             fd = self._open()
             if self._bound_bytes:
@@ -85,6 +86,6 @@ class TraceFile:
         """Close the file; further calls have no effect. In a forked child the parent's file stays open."""
         if not self.closed:
             self.closed = True
-            if self._fd is not None:
+            if self._file is not None:
                 with suppress(OSError):
-                    os.close(self._fd)
+                    self._file.close()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import ref
 
+from whywait.tracer.host.own_file import OwnFile
 from whywait.tracer.host.thread_clocks import SmallReader
 
 _MOST_WORKERS = 64
@@ -26,7 +27,8 @@ class WorkerClocks:
     """The current processes of one executor. One thread may read while another closes."""
 
     def __init__(self, executor: Any) -> None:
-        self._executor: Callable[[], Any] = ref(executor)
+        # records of its jobs keep this for longer; who closes it lets go of this reference, and of the circle
+        self._executor: Callable[[], Any] = ref(executor, lambda _: self.close())
         self._reader = SmallReader()
         self._files: dict[int, tuple[_File, _File]] = {}
 
@@ -58,13 +60,14 @@ class _File:
     """Open until nobody reads it any more."""
 
     def __init__(self, process_id: int, name: str) -> None:
-        self.fd = -1
+        self._file: OwnFile | None = None
         with suppress(OSError):
-            self.fd = os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            self._file = OwnFile(os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC))
+        self.fd = -1 if self._file is None else self._file.fd
 
     def __del__(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
+        if self._file is not None:
+            self._file.close()
 
 
 def places_at(executor: Any) -> int:

@@ -5,11 +5,11 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from whywait.tracer.host.native import native_core
+from whywait.tracer.host.own_file import OwnFile
 
 try:
     import resource
@@ -32,7 +32,7 @@ except (OSError, AttributeError):  # no C library to ask: the signal is unavaila
 _read_schedstat: Final = getattr(native_core.module, "read_schedstat", None)
 
 
-class _Open(set[int]):
+class _Open(dict[int, OwnFile]):
     """The descriptors of this process, of all sessions."""
 
     generation = 0  # of descriptors: those of an earlier generation are closed, and their numbers may be reused
@@ -58,7 +58,7 @@ class _Kept:
             fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return
-        _open_fds.add(fd)
+        _open_fds[fd] = OwnFile(fd)
         if _open_fds.is_over or self.generation != _open_fds.generation:  # the session ended while this opened
             _close(fd)
             return
@@ -85,12 +85,11 @@ class _Closer:
         self._close(self._fd)
 
 
-def _close(fd: int, fds: set[int] = _open_fds, close: Callable[[int], None] = os.close) -> None:
-    # the defaults keep references for interpreter exit, when module globals are gone
-    if fd in fds:
-        fds.discard(fd)
-        with suppress(OSError):
-            close(fd)
+def _close(fd: int, fds: dict[int, OwnFile] = _open_fds) -> None:
+    # the default keeps a reference for interpreter exit, when module globals are gone
+    file = fds.pop(fd, None)
+    if file is not None:
+        file.close()
 
 
 _reader = _Reader()

@@ -4,8 +4,10 @@ Both write the same records. The native one calls back the Python one for what i
 """
 
 import asyncio
+import copyreg
 from asyncio import events
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from typing import Any, Final
 
 from whywait.tracer.host import otel_context
@@ -38,6 +40,8 @@ def _bound() -> tuple[Any, str]:
         })  # fmt: skip
     except Exception as error:
         return None, f"it does not fit: {error!r}"
+    runner: Any = type(native.handle_runner(len))
+    copyreg.pickle(runner, attrgetter("__qualname__"))  # by name, as the method that it stands for
     return native, ""
 
 

@@ -177,7 +177,7 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
         run_queue = run_queue_ns()
     job.run_queue_ns = run_queue - before if run_queue is not None and before is not None else None
     pool = job.pool
-    if pool is not None:
+    if pool is not None and job.request.open:
         pool.last_job = job
     leave(token)
     worker.idle_since_ns, worker.run_queue_ns = end_ns, run_queue

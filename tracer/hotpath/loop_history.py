@@ -4,6 +4,7 @@ from types import CodeType
 from typing import Any, TypeAlias
 
 from whywait.tracer.host.introspection import bound_to, code_of, is_task
+from whywait.tracer.host.native.native_core import untracked
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.tasks import task_code
@@ -34,14 +35,14 @@ def note_select(loop: Loop, slept: bool, start_ns: int, end_ns: int) -> None:
     """Record that the loop slept in its selector, or polled there for long."""
     if slept and loop.short_count:
         flush_short(loop)
-    loop.looks.append(made(Look, (start_ns, end_ns, queued_since(loop), slept)))
+    loop.looks.append(untracked(made(Look, (start_ns, end_ns, queued_since(loop), slept))))
 
 
 def note_away(loop: Loop, start_ns: int) -> None:
     """Record that libuv slept, or ran something unobserved: the run-queue time since then followed its wake-up."""
     queued_ns = queued_since(loop)
     if queued_ns is not None and queued_ns >= AWAY_MIN_NS and loop.ended_ns:
-        loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
+        loop.looks.append(untracked(made(Look, (loop.ended_ns, start_ns, queued_ns, False))))
 
 
 def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
@@ -69,7 +70,7 @@ def keep_callback(
             name = code.co_qualname if code is not None else type(callback).__name__
             recorder.background.append((name, Block(start_ns, end_ns, -1, sample, 0)))
         whose = (0, 0, code, sample, None)
-    loop.callbacks.append(Callback(start_ns, end_ns, duration_ns, 1, *whose, queued_ns))
+    loop.callbacks.append(untracked(made(Callback, (start_ns, end_ns, duration_ns, 1, *whose, queued_ns))))
 
 
 def flush_short(loop: Loop) -> None:
@@ -78,7 +79,7 @@ def flush_short(loop: Loop) -> None:
     # where it selects, it did not sleep in between: what lies between two is its own work
     busy_ns = end_ns - start_ns if loop.selects else loop.short_busy_ns
     run = (start_ns, end_ns, busy_ns, loop.short_count, 0, 0, loop.short_code, None, None, None)
-    loop.callbacks.append(made(Callback, run))
+    loop.callbacks.append(untracked(made(Callback, run)))
     loop.short_count = loop.short_busy_ns = loop.short_longest_ns = 0
 
 

@@ -99,6 +99,8 @@ class Recorder:
                 self.gave_way(next(iter(self._give_way.values())))
             self._give_way[id(request)] = request
         self.open[id(request)] = request
+        if self.sampler is not None:
+            self.sampler.tell_open(0)
         self.work_goes_on()
         if self.gates is not None and request.own_span is None:
             self.gates.open(request.trace_id)
@@ -111,6 +113,13 @@ class Recorder:
         if self.sampler is not None:
             self.sampler.work_goes_on()
 
+    def _tell_idle(self) -> None:
+        sampler = self.sampler
+        if sampler is not None:
+            sampler.tell_open(perf_counter_ns())
+            if self.open:  # another thread opened one just now, and may have told that before
+                sampler.tell_open(0)
+
     def finish(self, request: Request, *, error: bool) -> None:
         """Decide on a request that has ended, and pass it to the exporter if it is kept.
 
@@ -120,6 +129,8 @@ class Recorder:
         self._give_way.pop(id(request), None)
         if self.open.pop(id(request), None) is None:
             return
+        if not self.open:
+            self._tell_idle()
         self._ended_ns = request.end_ns
         own = request.own_span is not None
         if not request.sampled_flags & 1 or (own and not self.admits(request)):
@@ -168,6 +179,8 @@ class Recorder:
             return False
         request.open = False
         self.open.pop(id(request), None)
+        if not self.open:
+            self._tell_idle()
         if self.gates is not None:
             self.gates.close(request.trace_id, keep=True)
         request.release()

@@ -58,6 +58,8 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
             if task is not None and is_task(task):
                 known = here.loop.background.get(id(task)) if here.loop is not None else None
                 return known or task_code(task), now or perf_counter_ns()
+            if type(stamp[0]) is Activity:  # its request has ended in this step
+                return stamp[0], now or perf_counter_ns()
         return stamp  # type: ignore[no-any-return]
     if current is None:
         now = now or perf_counter_ns()

@@ -11,6 +11,7 @@ from whywait.tracer.host.otel_context import current_span_id, span_id_in
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Activity
+from whywait.tracer.schema import OUTCOME_CANCELLED
 
 
 def adopt(
@@ -58,7 +59,7 @@ def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None
     """The task has ended; another task may get its key soon."""
     activity.end_ns = end_ns
     if task.cancelled():
-        activity.outcome = "cancelled"
+        activity.outcome = OUTCOME_CANCELLED
     elif ended_in_error(task):
         activity.outcome = "error"
     request = activity.request
@@ -68,22 +69,25 @@ def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None
 
 
 def task_code(task: "asyncio.Task[Any]") -> CodeType | None:
-    """The code of the task's coroutine."""
-    return coroutine_code(task.get_coro())
+    """The code of the task's coroutine, or of the one that a wrapper stands for."""
+    return coroutine_code(_behind(task.get_coro()))
 
 
 def name_task(activity: Activity, coroutine: Any) -> None:
     """Name an activity after its task's coroutine, or the one that a library's or a probe's wrapper stands for."""
-    recorder = recorders.active
-    wrappers = recorder.wrappers if recorder is not None else {}
-    if type(coroutine) is CoroutineType and id(coroutine.cr_code) not in wrappers:
+    coroutine = _behind(coroutine)
+    if type(coroutine) is CoroutineType:
         activity.name, activity.code = coroutine.__qualname__ or name_of(coroutine), coroutine.cr_code
-        return
-    code = coroutine_code(coroutine)
-    behind = wrappers.get(id(code)) if code is not None else None
+    else:
+        activity.name, activity.code = name_of(coroutine), coroutine_code(coroutine) or code_of(coroutine)
+
+
+def _behind(coroutine: Any) -> Any:
+    """The coroutine that a library's or a probe's wrapper stands for; itself where it is none."""
+    code = coroutine.cr_code if type(coroutine) is CoroutineType else coroutine_code(coroutine)
+    recorder = recorders.active
+    behind = recorder.wrappers.get(id(code)) if recorder is not None else None
     if behind is not None:
         with suppress(Exception):  # another version of the library: use the wrapper's name
-            coroutine = behind(coroutine) or coroutine
-            code = coroutine_code(coroutine) or code_of(coroutine)
-    activity.name = name_of(coroutine)
-    activity.code = code
+            return behind(coroutine) or coroutine
+    return coroutine

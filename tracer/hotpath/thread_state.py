@@ -185,10 +185,11 @@ def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
 
 
 def close_step(activity: Activity, end_ns: int) -> None:
-    """End the activity's request within this step: the rest of the step belongs to no request."""
+    """End the activity's request within this step: the rest of the step belongs to no request, but whom it wakes, as by
+    a lock that a middleware has around the whole of it, was woken by this one."""
     if here.current is not activity:
         return
-    here.current = None
+    here.current = None, (activity, end_ns)
     loop = here.loop
     sample = sample_of(loop, loop.run_start_ns if loop is not None else 0)
     queued_ns = end_step(loop, activity, end_ns, sample)

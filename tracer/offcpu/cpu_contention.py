@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.offcpu.gil_holders import OWN_WORK, Holder, HolderPast
+from whywait.tracer.offcpu.gil_holders import OWN_WORK, HolderPast
 from whywait.tracer.records.gil_holder import summed
 from whywait.tracer.sampler.cpu_history import CpuPast, Interval, ProcessUse, ThreadUse
 
@@ -168,7 +168,7 @@ class CpuRivals:
             return [CpuUser(s.RIVAL_NATIVE, _NATIVE.get(library, f"{_OF}{library}"))]
         step_ns = (end_ns - start_ns) / (2 * _MOMENTS)
         seen = [self._holders.at(tid, start_ns + int(step_ns * at)) for at in range(1, 2 * _MOMENTS, 2)]
-        worked = list(filter(_is_work, seen)) or seen
+        worked = [one for one in seen if one.place is not None or one.trace_id] or seen
         found = [CpuUser(s.RIVAL_THREAD, holder.name, 0, holder.place, holder.trace_id) for holder in worked]
         self._spans.update(zip(found, (holder.span_id for holder in worked), strict=True))
         return found
@@ -217,7 +217,3 @@ def _used_inside(use: ThreadUse | ProcessUse, allowed: frozenset[int]) -> tuple[
 
 def _overlap(start_ns: int, end_ns: int, stretches: Sequence[tuple[int, int]]) -> int:
     return sum(max(0, min(end_ns, end) - max(start_ns, start)) for start, end in stretches)
-
-
-def _is_work(holder: Holder) -> bool:
-    return holder.place is not None or bool(holder.trace_id)

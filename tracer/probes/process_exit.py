@@ -7,16 +7,17 @@ import functools
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any, Final, NoReturn
 
+from whywait.tracer.host.own_thread import OwnThread
 from whywait.tracer.hotpath.opening.unfinished import record_open
 from whywait.tracer.hotpath.recorder import Recorder, safely
 from whywait.tracer.probes.patches import Patches, wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.waking import termination
 
 name: Final = "endings"
 needs: Final = ()
@@ -76,10 +77,32 @@ def install(session: Session) -> Undo:
     patches = Patches()
     patches.replace(os, "_exit", _exit)
     patches.replace(signal, "raise_signal", raise_signal)
+    _hide_stand_in(patches)
     _end_with_child(session, patches)
     undo = wrap_when_imported(name, _LOOP_ENDS, lambda plain, ends: _recording(session.recorder, plain, ends))
     patches.add("the ends of loops", undo)
     return patches.undo
+
+
+def _hide_stand_in(patches: Patches) -> None:
+    """Show the service the default action of SIGTERM where whywait's handler stands in for it: who keeps a handler and
+    calls it after its own would end there."""
+    plain_get, plain_set = signal.getsignal, signal.signal
+
+    @functools.wraps(plain_get)
+    def getsignal(signalnum: Any) -> Any:
+        found = plain_get(signalnum)
+        return signal.SIG_DFL if termination.stands_for(found) else found
+
+    @functools.wraps(plain_set)
+    def set_handler(signalnum: Any, handler: Any) -> Any:
+        before = plain_set(signalnum, handler)
+        if handler == signal.SIG_DFL and signalnum == signal.SIGTERM:
+            termination.stand_in()
+        return signal.SIG_DFL if termination.stands_for(before) else before
+
+    patches.replace(signal, "getsignal", getsignal)
+    patches.replace(signal, "signal", set_handler)
 
 
 def _recording(recorder: Recorder, plain: Any, ends: Ends) -> Any:
@@ -107,7 +130,7 @@ def _recording(recorder: Recorder, plain: Any, ends: Ends) -> Any:
 
 def _stop_soon(session: Session) -> None:
     """Stop the session, for at most `_SOON_S`. In a thread: the caller may hold any lock."""
-    stopping = threading.Thread(target=session.stop, name="whywait-stop", daemon=True)
+    stopping = OwnThread("whywait-stop", session.stop)
     stopping.start()
     stopping.join(_SOON_S)
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, Union
 from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.host.native.native_core import untracked
 from whywait.tracer.host.tally import Tally
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.decision import Decision
@@ -177,7 +178,7 @@ class Pool:
     knob: str = ""  # of connections: what makes it larger
     grows: bool = False  # of connections: others make them while one waits
     occupancies: deque[Occupancy] = field(default_factory=lambda: deque(maxlen=8_192))
-    last_job: Job | None = None
+    last_job: Job | None = None  # of a request that is open
 
 
 class HostSpan(NamedTuple):
@@ -334,20 +335,23 @@ class Request:
 
     def release(self) -> None:
         """Drop the records: a loop's past may refer to this request for a long time, and another request to an activity
-        of it. Nothing of it stays that only the collector of garbage could free."""
+        of it. Nothing of it stays that only the collector of garbage could free: the native core's records are hidden
+        from it."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None
             activity.stretches = None
-            activity.spawner = None
-        self.activities = []
-        self.phases = []
-        self.tasks = {}
+            activity.spawner = activity.loop = None
+            if type(activity) is Job and activity.pool is not None and activity.pool.last_job is activity:
+                activity.pool.last_job = None
+        self.activities, self.phases, self.tasks = untracked([]), untracked([]), {}
+        self.loop = self.root_task = self.ingress = self.server = None
         if self.own_span is not None:
             self.own_span.forget()
             self.own_span = None
         self.released_code = self.answers
         self.root, self.lost = _NOBODY, _UNCOUNTED
+        untracked(self)
 
 
 Stamp: TypeAlias = tuple[Waker, int]  # the waker of a callback, and when

@@ -13,6 +13,7 @@ import time
 from typing import NamedTuple
 
 from whywait.tracer.host.interpreter import is_free_threaded
+from whywait.tracer.host.own_thread import OwnThread
 
 _FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(platform.machine())
 _ROUNDS = 12
@@ -68,7 +69,7 @@ def _waited_in() -> int | None:
         while not done:
             time.sleep(0.0002)
 
-    waiter = threading.Thread(target=wait, name="whywait-learns", daemon=True)
+    waiter = OwnThread("whywait-learns", wait)
     waiter.start()
     begun.wait()
     words: list[int] = []

@@ -1,6 +1,7 @@
 """Starts and stops the sampler's process. It has no parent in the service, and ends with this process."""
 
 import ctypes
+import fcntl
 import mmap
 import os
 import signal
@@ -11,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from select import select
 from time import monotonic, perf_counter_ns
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
+from whywait.tracer.host.own_file import OwnFile
 from whywait.tracer.sampler.child import main
 from whywait.tracer.sampler.gil_address import GilAddress, gil_address
 from whywait.tracer.sampler.shared import thread_records
@@ -25,6 +27,8 @@ _LAUNCH_S: Final = 0.5
 _HANGS_S: Final = 2 * thread_records.REST_S
 _HANGS_LOOKS: Final = 8
 _REPORT_NS: Final = 100_000_000
+_CLOSED: Final = "the service has closed its files"
+_LOST: Final[list[mmap.mmap]] = []
 _PR_SET_PTRACER: Final = 0x59616D61
 
 
@@ -46,8 +50,8 @@ class SamplerProcess:
     """One sampler; `close` ends it. Never raises after its creation."""
 
     def __init__(self, address: GilAddress) -> None:
-        self._fd = _shared_memory(thread_records.SIZE)
-        self._memory: mmap.mmap | None = mmap.mmap(self._fd, thread_records.SIZE)
+        memory_fd = _shared_memory(thread_records.SIZE)
+        self._memory: mmap.mmap | None = mmap.mmap(memory_fd, thread_records.SIZE)  # has a descriptor of its own
         self.pools = WatchTable(self._memory, thread_records.WATCH_AT)
         self._woken = 0
         self._busy_ns = 0
@@ -62,22 +66,24 @@ class SamplerProcess:
             self._launcher = subprocess.Popen(  # noqa: S603 - this interpreter, a file of whywait
                 [
                     sys.executable, "-I", "-S", "-E", str(Path(main.__file__)), str(os.getpid()),
-                    *(str(int(one)) for one in address), str(self._fd),
+                    *(str(int(one)) for one in address), str(memory_fd),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(self._fd,),
+                pass_fds=(memory_fd,),
                 close_fds=True,
                 bufsize=0,
             )  # fmt: skip
         except BaseException:
             self._release_memory()
             raise
+        finally:
+            os.close(memory_fd)
         assert self._launcher.stdin is not None
         assert self._launcher.stdout is not None
-        self._input, self._output = self._launcher.stdin, self._launcher.stdout
-        os.set_blocking(self._input.fileno(), False)
+        self._input, self._output = (_own(pipe) for pipe in (self._launcher.stdin, self._launcher.stdout))
+        os.set_blocking(self._input.fd, False)
         self.work_goes_on()
 
     def settle(self) -> None:
@@ -89,8 +95,10 @@ class SamplerProcess:
     def look(self) -> None:
         """Check the child's status; the exporter thread calls it periodically."""
         self._launcher.poll()  # reap the ended launcher
-        while not self.failure and select([self._output], [], [], 0)[0]:
-            self._hear(os.read(self._output.fileno(), 4_096))
+        if not self._output.is_ours():
+            self.failure = _CLOSED
+        while not self.failure and select([self._output.fd], [], [], 0)[0]:
+            self._hear(os.read(self._output.fd, 4_096))
         if self.ready and not self.failure:
             self._check_that_it_sweeps()
 
@@ -152,8 +160,8 @@ class SamplerProcess:
             self._input.close()
         deadline_s = monotonic() + _STOP_S
         while not self.failure and monotonic() < deadline_s:
-            if select([self._output], [], [], max(deadline_s - monotonic(), 0))[0]:
-                self._hear(os.read(self._output.fileno(), 4_096))
+            if select([self._output.fd], [], [], max(deadline_s - monotonic(), 0))[0]:
+                self._hear(os.read(self._output.fd, 4_096))
         if not self.failure:
             self._kill()
         with suppress(OSError, subprocess.TimeoutExpired):
@@ -169,12 +177,9 @@ class SamplerProcess:
         self.end()
         self._release_memory()
 
-    def let_go(self) -> None:
-        """In a forked child, at once: write nothing to the parent's sampler, nor keep it from its end."""
-        self._input.close()
-
     def forget(self) -> None:
-        """In a forked child: release the parent's resources, without a message to its sampler."""
+        """In a forked child, at once: release the parent's resources, without a message to its sampler, and without
+        keeping it from its end."""
         for pipe in (self._input, self._output):
             with suppress(OSError):
                 pipe.close()
@@ -191,8 +196,18 @@ class SamplerProcess:
         self._busy_ns = now_ns
         with suppress(OSError, ValueError):  # it has just been closed
             thread_records.BUSY.pack_into(memory, thread_records.BUSY_AT, now_ns)
-            if now_ns - before_ns > thread_records.REST_NS // 2:
-                os.write(self._input.fileno(), b"w")
+            if now_ns - before_ns > thread_records.REST_NS // 2 and self._input.is_ours():
+                os.write(self._input.fd, b"w")
+
+    def tell_open(self, idle_ns: int) -> None:
+        """Report since when no request is open, or 0: one is. Any thread may call it, at each request."""
+        memory = self._memory
+        if memory is None:
+            return
+        with suppress(OSError, ValueError):  # it has just been closed
+            thread_records.BUSY.pack_into(memory, thread_records.IDLE_AT, idle_ns)
+            if not idle_ns and memory[thread_records.ASLEEP_AT] and self._input.is_ours():
+                os.write(self._input.fd, b"w")
 
     def woke(self, thread_id: int) -> None:
         """Report that a thread begins to work, first or after an idle time: the next sweep samples it. Any thread may call it."""
@@ -210,8 +225,15 @@ class SamplerProcess:
     def _release_memory(self) -> None:
         memory, self._memory = self._memory, None
         if memory is not None:
-            memory.close()
-            os.close(self._fd)
+            if self.failure != _CLOSED:
+                memory.close()
+            else:
+                _LOST.append(memory)  # its descriptor has a number that the service gave to another file
+
+
+def _own(pipe: IO[bytes]) -> OwnFile:
+    with pipe:
+        return OwnFile(fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 def start_sampler() -> SamplerProcess | None:

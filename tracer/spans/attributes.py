@@ -91,8 +91,8 @@ def _phase(attributes: Attributes, phase: spec.AboutPhase) -> None:
     put_off_cpu(attributes, phase.off_cpu)
     put_place(attributes, phase.place)
     put.put_sums(attributes, phase.phases)
-    known = {s.HANDLER: phase.handler, s.PHASE: phase.word, s.THREAD_ID: phase.thread_id, s.DEVICE: phase.device}
-    put_known(attributes, known)
+    put_known(attributes, {s.HANDLER: phase.handler, s.PHASE: phase.word, s.TRANSFER: phase.transfer})
+    put_known(attributes, {s.THREAD_ID: phase.thread_id, s.DEVICE: phase.device})
     if phase.device_ns is not None:
         attributes[s.DEVICE_NS] = phase.device_ns
     if phase.inferred or (phase.device and phase.device_ns is None):

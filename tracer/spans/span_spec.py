@@ -175,6 +175,7 @@ class AboutPhase(NamedTuple):
     device: str = ""
     device_ns: int | None = None  # None: the device has no measurement
     inferred: bool = False  # its bounds are estimates
+    transfer: str = ""  # schema.TRANSFER_*
     kind: str = s.KIND_PHASE  # "" for a life: it includes its consumer's time
 
 

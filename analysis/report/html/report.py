@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from whywait.analysis.causes import CAUSES, INFO, Cause
+from whywait.analysis.load.files import no_collection
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of_endpoint
 from whywait.analysis.measure.selection import only_requests
@@ -50,6 +51,7 @@ def write_html(
         file.write(text)
 
 
+@no_collection()
 def page(
     analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = (), code: bool = True,
     jaeger: str = "", told: Told | None = None,
@@ -59,7 +61,7 @@ def page(
     `notes` are the caller's own sentences, shown at the end; with `code` each culprit's line of code is shown where its
     file is found below the working folder. `jaeger`: the URL of a Jaeger that has these traces, to link to. `told`: `told_of(analysis)`, where it is known.
     """
-    verdicts, processes = told or told_of(analysis)
+    verdicts, processes, _ = told or told_of(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
     return rendered(
         "report.html.j2",

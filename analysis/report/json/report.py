@@ -1,5 +1,6 @@
 """The report as JSON. Its shape is `schema.json` beside this file; a change of it raises FORMAT."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ MAX_CULPRITS: Final = 50
 def as_json(analysis: Analysis, *, top: int = 5, told: Told | None = None) -> dict[str, Any]:
     """Return plain values, bounded: every endpoint, at most `top` requests and MAX_CULPRITS culprits. Times are
     integer nanoseconds. `told`: `told_of(analysis)`, where it is known."""
-    verdicts, processes = told or told_of(analysis)
+    verdicts, processes, predictions = told or told_of(analysis)
     culprits = worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
     summary = summarize(analysis.causes)
     slowest = analysis.requests.sort_values("wall_ns", ascending=False).head(top)
@@ -37,7 +38,7 @@ def as_json(analysis: Analysis, *, top: int = 5, told: Told | None = None) -> di
         ],
         "not_observed": [asdict(one) for one in not_observed(analysis.requests)],
         "capacity": [_capacity(one) for one in processes],
-        "endpoints": [_endpoint(one, summary) for one in verdicts],
+        "endpoints": [_endpoint(one, summary, predictions.get(one.endpoint)) for one in verdicts],
         "culprits": [_culprit(row) for row in culprits],
         "slowest": [_request(row, analysis) for row in slowest.to_dict("records")],
     }
@@ -49,7 +50,7 @@ def _culprit(row: dict[Any, Any]) -> dict[str, Any]:
     return {**found, "victims": int(row["victims"]), "ns": int(row["ns"])}
 
 
-def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
+def _endpoint(told: Verdict, summary: Any, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
     one = told.judgement
     rows = summary[summary["endpoint"] == one.endpoint]
     return {
@@ -60,6 +61,7 @@ def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
         "reasons": [_reason(reason) for reason in one.reasons],
         "situations": [{"kind": str(found.kind), "numbers": numbers(found)} for found in one.situations],
         "verdict": told.text,
+        **({"prediction": prediction} if prediction else {}),
         "causes": [
             {
                 "cause": str(row["cause"]),

@@ -30,7 +30,7 @@ Linked = Callable[[Text], Text]
 def render(analysis: Analysis, console: Console, *, top: int = 5, told: Told | None = None) -> None:
     """Print findings, the verdicts, a table of endpoints, the culprits and the `top` slowest requests. `told`:
     `told_of(analysis)`, where it is known."""
-    verdicts, processes = told or told_of(analysis)
+    verdicts, processes, _ = told or told_of(analysis)
     narrow, linked = console.width < _NARROW, linked_in(console, analysis)
     for note in notes(analysis.findings):
         console.print(note)

@@ -1,12 +1,10 @@
 """Requests wait behind holders: what those did meanwhile decides what helps."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.attribution.cause_of_segment import TURN
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.chain import by_cause
 from whywait.analysis.situations.holders.connections_held import holds_one
@@ -83,7 +81,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
-    if str(chief["detail"]).startswith(TURN):  # the span is that of the other request's own wait
+    if chief["at"] == chief["span_id"]:  # what the holder does is all that is known of the wait: no limit has a name
         how = "how many of what they take and give back there are"
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
@@ -99,8 +97,6 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
     ends = by_cause(group.meanwhile[cause])
     gil, cpu, own = (ends[one] for one in (Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE))
     known = sum(ends.values())
-    if cause is Cause.LOOP_BUSY and own >= max(gil, cpu):
-        return
     if not known or gil + cpu + own < MIN_HELD * known or gil + cpu < MIN_GIL_PART * (gil + cpu + own):
         return
     did = Cause.GIL_WAIT if gil >= cpu else Cause.CPU_WAIT
@@ -122,7 +118,7 @@ def deadlocks(group: Group) -> Iterator[Pattern]:
     waits = {str(row["trace_id"]): row for row in last.to_dict("records") if row["cause"] in _QUEUES}
     circle = next(filter(None, (_circle(one, waits) for one in waits)), [])
     if circle:
-        first, second = (re.sub(r"^(?:waiting for|awaiting) ", "", str(one["detail"])) for one in circle[:2])
+        first, second = (str(one["detail"]) for one in circle[:2])
         words = f"each of {len(circle)} requests has what the next of them waits for"
         yield Pattern(
             Situation.WAIT_CYCLE, Cause(circle[0]["cause"]), {"first": first, "second": second, "back": words}
@@ -161,6 +157,6 @@ def _cycles(group: Group, cause: Cause, own: pd.DataFrame) -> Iterator[Pattern]:
             closes = longest.get(schema.WAKER_KIND) == schema.WAKER_TIMER
             words = "nobody released the latter within its time limit: who has it probably waits for the former"
         if closes and row["ns"] >= MIN_CYCLE * own.loc[own["detail"] == row["detail"], "ns"].sum():
-            members = [re.sub(r"^(?:waiting for|awaiting) ", "", str(row[key])) for key in ("detail", "doing")]
+            members = [str(row[key]) for key in ("detail", "doing")]
             first, second = sorted(members) if closing else members  # from both sides one sentence
             yield Pattern(Situation.WAIT_CYCLE, cause, {"first": first, "second": second, "back": words})

@@ -22,6 +22,7 @@ _ON_LOOP: Final = (
 _OF_HOLDER: Final = {
     "trace_id": "culprit_trace_id", "start_ns": "from_ns", "end_ns": "until_ns", "cause": "did", "detail": "doing",
     "span_id": "at", "evidence": "evidence", "activity_id": "activity", "activity_name": "doer",
+    "culprit": "stood", "culprit_file": "stood_file", "culprit_line": "stood_line",
 }  # fmt: skip
 _MOST_WAITS: Final = 500  # of an endpoint and cause, the longest
 _MOST_ROWS: Final = 200  # of a request, the longest
@@ -31,26 +32,32 @@ _ITSELF: Final = 0.5  # of the time held, from which the holding activity alone 
 def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     """Return one row per endpoint, cause and detail of waits, and what their holders did then.
 
-    `did` is a cause, `doing` its detail, `at` the identity of its span, `ns` the holders' time; "" where it is not
-    known what they did.
+    `did` is a cause, `doing` its detail, `at` the identity of its span, `stood` the function with its file and line that
+    is the chief culprit of that, `ns` the holders' time; "" where it is not known what they did.
     """
     culprits = weighted(analysis.culprits[analysis.culprits["cause"].isin(FOLLOWED)], "ns")
-    longest = culprits.sort_values("ns", ascending=False).groupby(["endpoint", "cause"]).head(_MOST_WAITS)
+    longest = _longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)
     own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
-    known = analysis.causes.loc[analysis.causes["cause"] != Cause.UNEXPLAINED, [*_OF_HOLDER, "request_id", "amount_ns"]]
-    known = known.sort_values("amount_ns", ascending=False).groupby("request_id").head(_MOST_ROWS)
-    rows = known[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
+    known = analysis.causes[[*_OF_HOLDER, "request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
+    rows = _longest(known, "amount_ns", ["request_id"], _MOST_ROWS)[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
     during = _during(waits, rows)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
-        part=1, did="", doing="", at="", evidence=""
+        part=1, did="", doing="", at="", evidence="", stood="", stood_file="", stood_line=pd.Series(dtype="Int64")
     )
     seen = pd.concat([one for one in (during, alike, unseen) if len(one)] or [during], ignore_index=True)
     seen["ns"] *= seen["part"] / seen.groupby("wait")["part"].transform("sum")
     keys = ["endpoint", "cause", "detail", "did", "doing", "evidence"]
     by_doing = seen.sort_values("ns", ascending=False).groupby(keys, as_index=False, sort=False)
-    return by_doing.agg(span_id=("span_id", "first"), at=("at", "first"), ns=("ns", "sum"))
+    first = {key: (key, "first") for key in ("span_id", "at", "stood", "stood_file", "stood_line")}
+    return by_doing.agg(**first, ns=("ns", "sum"))
+
+
+def _longest(table: pd.DataFrame, column: str, keys: list[str], most: int) -> pd.DataFrame:
+    """The rows of each group in which the column is largest."""
+    ranked = table[[column, *keys]].sort_values(column, ascending=False)
+    return table.loc[ranked.groupby(keys).head(most).index]
 
 
 def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -73,9 +80,11 @@ def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].map(names).astype(object))
     rows = rows[rows["doer"].isin(waits["culprit"].unique())]
     sums = rows.groupby(["doer", "did", "doing"], as_index=False)
-    seen = waits.merge(sums.agg(part=("part", "sum"), at=("at", "first")), left_on="culprit", right_on="doer")
+    first = {key: (key, "first") for key in ("at", "stood", "stood_file", "stood_line")}
+    seen = waits.merge(sums.agg(part=("part", "sum"), **first), left_on="culprit", right_on="doer")
     seen["evidence"] = str(Evidence.INFERRED)
-    return seen[_of_another(seen)]
+    before = (seen["did"] == seen["cause"]) & (seen["cause"] == Cause.POOL_QUEUE)  # it had no worker yet
+    return seen[_of_another(seen) & ~before]
 
 
 def _of_another(seen: pd.DataFrame) -> "pd.Series[bool]":

@@ -37,11 +37,12 @@ def computing(group: Group) -> Iterator[Pattern]:
     chief = sums[sums >= SAID_SHARE * whole_ns].head(MOST_NAMED).reset_index().to_dict("records")
     at = ["request_id", "start_ns"]
     own = own.merge(group.causes[[*at, "activity_id", "span_name", "span_id"]], on=at)
-    ids = own[["activity_id", "span_id"]].apply(lambda of: of.str.rsplit("/", n=1).str[-1])
-    around = group.spans[group.spans["span_id"].isin(pd.unique(ids.to_numpy().ravel()))]
-    of_threads = attribute(around, schema.WAKER_KIND) == schema.WAKER_THREAD
-    elsewhere = around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]
-    own["on_loop"] = ~ids.isin(elsewhere.to_list()).any(axis=1)
+    bare = {one: one.rpartition("/")[2] for one in {*own["activity_id"], *own["span_id"]}}
+    around = group.spans[group.spans["span_id"].isin(set(bare.values()))]
+    of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_COMPUTING_JOB])
+    elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
+    elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
+    own["on_loop"] = ~(own["activity_id"].isin(elsewhere) | own["span_id"].isin(elsewhere))
     waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])

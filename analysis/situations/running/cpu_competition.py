@@ -1,6 +1,6 @@
 """Requests wait for a CPU: what used the CPUs, and whether native libraries run too many threads for them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -39,12 +39,13 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
     weights = dict(zip(waits["trace_id"], weights_of(waits), strict=True))
     spans = group.spans[group.spans["trace_id"].isin(list(weights))]
     recorded = list(zip(spans["attributes"], map(weights.__getitem__, spans["trace_id"]), strict=True))
-    kinds, processes = _kinds_and_processes(recorded)
+    users = _users(recorded)
     own = group.culprits[group.culprits["cause"] == Cause.CPU_WAIT]
     by_kind: Counter[Situation] = Counter()  # ns
     chief: dict[Situation, str] = {}
     for name, ns in own.groupby("culprit")["ns"].sum().sort_values(ascending=False).items():
-        if kind := kinds.get(str(name)):
+        kind, _ = users.get(str(name), (None, ()))
+        if kind:
             by_kind[kind] += int(ns)
             chief.setdefault(kind, str(name))
     total_ns = float(waits["amount_ns"].sum())
@@ -54,7 +55,7 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
     for kind in _to_be_told(by_kind, total_ns):
         name, share = chief[kind], by_kind[kind] / total_ns
         how = look_up(NATIVE, name.lower()) if kind is Situation.CPU_NATIVE_THREADS else ""  # what sets their number
-        found = {"name": name, "share": share, "processes": tuple(processes[name]), "how": how}
+        found = {"name": name, "share": share, "processes": tuple(users[name][1]), "how": how}
         found["waited"], known = known, ""  # told once
         yield Pattern(kind, None, found)
     yield from _oversubscribed(recorded)
@@ -88,14 +89,13 @@ def _threads(attributes: dict[str, Any], stands_for: float) -> tuple[float, ...]
     return weight, min(quota or count, count), wanted, native
 
 
-def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], defaultdict[str, dict[int, None]]]:
+def _users(recorded: _Recorded) -> dict[str, tuple[Situation, dict[int, None]]]:
     """Return the kind and the process ids of each culprit, by name."""
-    kinds: dict[str, Situation] = {}
-    processes: defaultdict[str, dict[int, None]] = defaultdict(dict)
-    for attributes, _ in recorded:
-        for kind, name, number, *_ in rows_of(attributes, schema.CPU_USERS):
-            if found := _KIND_OF.get(str(kind)):
-                kinds[str(name)] = found
-                if positive_ns(number):
-                    processes[str(name)][number] = None
-    return kinds, processes
+    found: dict[str, tuple[Situation, dict[int, None]]] = {}
+    rows = (row for attributes, _ in recorded for row in rows_of(attributes, schema.CPU_USERS))
+    for kind, name, number, *_ in rows:
+        if of := _KIND_OF.get(str(kind)):
+            _, ids = found.setdefault(str(name), (of, {}))
+            if positive_ns(number):
+                ids[number] = None
+    return found

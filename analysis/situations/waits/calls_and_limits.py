@@ -7,18 +7,13 @@ from typing import Any, Final
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import PACING, instead_of
+from whywait.analysis.situations.what_helps import instead_of
+from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
-_LIBRARIES: Final = ("asyncio", "anyio", "threading", "queue")
-_DATABASES: Final = (
-    "sqlalchemy", "asyncpg", "psycopg", "psycopg_pool", "aiomysql", "asyncmy", "aiosqlite", "oracledb", "tortoise",
-)  # fmt: skip
-_SIGNAL: Final = re.compile(r"threading\.(?:Event|Condition|Barrier)\.|queue\.").match
-_SLEEPS: Final = ("sleep", "sleep_until", "sleep_forever")
 
 
 def blocking_calls(group: Group) -> Iterator[Pattern]:
@@ -76,7 +71,7 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits of threads that others ended were for something that those give, and not for a lock."""
-    if len(group.most_of(Cause.LOCK_WAIT, lambda found: _SIGNAL(str(found.get(schema.FOR))) is not None)):
+    if len(group.most_of(Cause.LOCK_WAIT, lambda found: awaits(found, schema.FOR_THREAD_GIVES))):
         named = group.culprits[group.culprits["cause"] == Cause.LOCK_WAIT]
         chief = named.nlargest(1, "ns").to_dict("records")
         who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
@@ -85,7 +80,7 @@ def signals(group: Group) -> Iterator[Pattern]:
 
 def databases(group: Group) -> Iterator[Pattern]:
     """Yield whether most of what is awaited are answers of a database."""
-    if len(group.most_of(Cause.AWAIT_IO, lambda found: found.get(schema.FOR_PACKAGE) in _DATABASES)):
+    if len(group.most_of(Cause.AWAIT_IO, lambda found: _is_of(found, schema.PACKAGE_DATABASE))):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
 
 
@@ -96,11 +91,14 @@ def _in_turn(attributes: dict[str, Any]) -> str:
 
 
 def _is_limit(attributes: dict[str, Any]) -> bool:
-    awaited, module = (str(attributes.get(key) or "") for key in (schema.FOR, schema.FOR_MODULE))
-    inside = module.split(".")[0] in _LIBRARIES or schema.FOR_CALL in attributes  # a client's own future
+    inside = awaits(attributes, schema.FOR_LIBRARY) or schema.FOR_CALL in attributes  # a client's own future
     fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside and not _is_paced(attributes)
-    return fired and awaited.split(".")[-1] not in _SLEEPS
+    return fired and not awaits(attributes, schema.FOR_SLEEP)
 
 
 def _is_paced(attributes: dict[str, Any]) -> bool:
-    return re.match(PACING, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None
+    return _is_of(attributes, schema.PACKAGE_PACES)
+
+
+def _is_of(attributes: dict[str, Any], packages: str) -> bool:
+    return re.match(packages, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None

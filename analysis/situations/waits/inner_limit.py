@@ -5,7 +5,6 @@ item 2   ~~~~waits~~~~~~~~|--has a place--|
 item 3   ~~~~~~~~~~~~~~~~~waits~~~~~~~~~~~~|--has a place--|
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS
+from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
@@ -56,10 +56,9 @@ def _turns(spans: pd.DataFrame) -> pd.DataFrame:
 
 def _is_turn(attributes: dict[str, Any], trace_id: str) -> bool:
     """Whether this waited for a place that another task of the same request gave back."""
-    awaited = f"{attributes.get(schema.FOR_MODULE)}.{attributes.get(schema.FOR)}"
     returned = attributes.get(schema.WAKER_SPAN_ID) or attributes.get(schema.BLOCKER_SPAN_ID)
     by = attributes.get(schema.BLOCKER_TRACE_ID) or attributes.get(schema.WAKER_TRACE_ID) or trace_id
-    is_place = attributes.get(schema.WAIT) in _PLACES or re.match(f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}", awaited)
+    is_place = attributes.get(schema.WAIT) in _PLACES or awaits(attributes, f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}")
     return bool(returned and is_place and by == trace_id)
 
 

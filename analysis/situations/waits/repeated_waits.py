@@ -7,23 +7,17 @@ polling     |?|---|?|---|?|---|?|---|?|                     equal pauses of one 
 paced       |part|---|part|---|part|---|part|               pauses of a loop that sends parts
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS
-from whywait.analysis.situations.what_helps import ONCE, PACING, RETRYING, look_up
+from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, SAVES
+from whywait.analysis.situations.what_helps import ONCE, look_up
+from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
-
-_SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
-# of a stream, one part follows from another
-_STREAM: Final = r"(?:^|\.)(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
-# a job that takes one step of a generator, as of a streamed answer
-_STEP: Final = r"(?:^|[ .])_{0,2}next(?:__)?$"
 
 
 def repeated_waits(group: Group) -> Iterator[Pattern]:
@@ -36,14 +30,14 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         turns = _turns(_described(group, own), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
-        retrying = turns["package"].str.match(RETRYING)
-        pauses = (grows | retrying) & turns["awaited"].str.contains(_SLEEP)
+        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES)
+        pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
-        others = ~turns["awaited"].str.contains(_STREAM) & ~turns["package"].str.match(PACING)
+        others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)
         serial = turns[~pauses & others]
         if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
             jobs = own[group.kinds_of(own) == schema.KIND_JOB]
-            jobs = jobs[~jobs["activity_name"].str.contains(_STEP)]
+            jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
             jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
             serial = _turns(jobs, "activity_name", "activity_id")
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
@@ -53,7 +47,8 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         again = alike.groupby("series")["ns"].transform("size") > (alike["package"] == "")
         yield from _told(group, cause, Situation.POLLING, alike[again & polls])
         yield from _told(group, cause, Situation.PACED, alike[many & paces])
-        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many & ~polls & ~paces])
+        enough = again if cause is Cause.BLOCKING_IO else many  # two jobs of one function are enough
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[enough & ~polls & ~paces])
 
 
 def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +61,7 @@ def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
 def _awaited(attributes: Mapping[str, Any]) -> str:
     """Return what the user's code called: an HTTP client's `get` reads a stream inside, and is none."""
     inner = str(attributes.get(schema.FOR) or "")
-    return inner if re.search(_SLEEP, inner) else str(attributes.get(schema.FOR_CALL) or inner)
+    return inner if awaits(attributes, schema.FOR_SLEEP) else str(attributes.get(schema.FOR_CALL) or inner)
 
 
 def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
@@ -86,7 +81,8 @@ def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> I
     packages = turns.groupby("what")["package"].first()
     of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count
     saved = of_all["mean_ns"] - of_all["longest_ns"] * (kind is Situation.SERIAL_AWAITS)
-    for what in saved[saved >= group.least_ns].nlargest(1).index:
+    few = (kind is Situation.SERIAL_AWAITS) & (of_all["times"] < MANY_AWAITS)
+    for what in saved[saved >= group.least_ns + few * SAVES * group.mean_wall_ns].nlargest(1).index:
         name = str(what).removeprefix(schema.JOB_SPAN_PREFIX)
         sums = {str(key): float(ns) for key, ns in of_all.loc[what].items()}
         yield Pattern(kind, cause, {"what": name, "once": look_up(ONCE, packages[what]), **sums})

@@ -49,4 +49,4 @@ def stragglers(group: Group) -> Iterator[Pattern]:
         if of_last >= MIN_HELD * own["amount_ns"].sum():
             name = str(found["name"].mode()[0])
             means = found.loc[found["name"] == name, ["items", "half_ns", "last_ns"]].mean()
-            yield Pattern(Situation.STRAGGLER, cause, {**means, "name": name.removeprefix("task ")})
+            yield Pattern(Situation.STRAGGLER, cause, {**means, "name": name.removeprefix(schema.TASK_SPAN_PREFIX)})

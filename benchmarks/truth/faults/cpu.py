@@ -109,11 +109,14 @@ async def _leave_group(_: float) -> None:
 async def join_group(_: float) -> None:
     own = _own_group()
     own.mkdir(exist_ok=True)
+    # what it may have it gets at once, or others who compute on the machine are the reason, and the quota does not run out
     if (own / "cpu.cfs_quota_us").exists():
         (own / "cpu.cfs_period_us").write_text(str(PERIOD_US))
         (own / "cpu.cfs_quota_us").write_text(str(QUOTA_US))
+        (own / "cpu.shares").write_text("100000")
     else:
         (own / "cpu.max").write_text(f"{QUOTA_US} {PERIOD_US}")
+        (own / "cpu.weight").write_text("10000")
     (own / "cgroup.procs").write_text(str(os.getpid()))
     await asyncio.sleep(SETTLED_S)
 

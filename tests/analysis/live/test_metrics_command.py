@@ -14,16 +14,11 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader
 
 from testbed.service import free_port
 from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from tests.analysis.live.test_top import wait_for, written
 from tests.analysis.live.traces import BUSY, QUEUED, lines_of, one
-from whywait.analysis.live import labels
-from whywait.analysis.live.counting import Counted
-from whywait.analysis.live.metrics import Instruments
 
 COMMAND = [sys.executable, "-m", "whywait", "metrics"]
 Labels = tuple[tuple[str, str], ...]
@@ -36,6 +31,7 @@ class Receiver:
         self.values: dict[str, dict[Labels, Any]] = {}
         self.services: set[str] = set()
         self.paths: set[str] = set()
+        self.examples: dict[str, set[str]] = {}  # trace ids, by metric
         self.exports = 0
         self.status = 200
 
@@ -50,6 +46,9 @@ class Receiver:
                     for point in getattr(metric, kind).data_points:
                         labels = tuple(sorted((one.key, one.value.string_value) for one in point.attributes))
                         self.values.setdefault(metric.name, {})[labels] = _value(kind, point)
+                        if kind == "histogram":
+                            ids = {one.trace_id.hex() for one in point.exemplars}
+                            self.examples.setdefault(metric.name, set()).update(ids)
         self.paths.add(path)
         self.exports += 1
 
@@ -134,6 +133,16 @@ def test_sums_arrive_as_they_grow_and_the_last_export_has_everything(tmp_path: P
     assert found.value("whywait.follow.behind") == 0
 
 
+def test_a_bucket_has_a_trace_as_an_example(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    busy, queued = one(BUSY, "GET /", 1), one(QUEUED, "GET /", 99)  # of one bucket
+    path.write_bytes(b"".join((*lines_of(busy), *lines_of(queued))))
+    with receiver() as (found, url), sidecar(str(path), "--send", f"{url}/v1/metrics", "--from-start") as process:
+        assert ended(process)[0] == 0
+    (example,) = found.examples["whywait.wall.time"]
+    assert example in {*busy["trace_id"], *queued["trace_id"]}
+
+
 def test_the_histogram_counts_as_many_as_the_traces_stand_for(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     with path.open("wb") as file:
@@ -147,27 +156,6 @@ def test_the_histogram_counts_as_many_as_the_traces_stand_for(tmp_path: Path) ->
     assert total_s == pytest.approx(500 * 0.012 + 0.016)
     assert max(buckets) == 501  # both between 10 and 25 ms
     assert found.value("whywait.requests.analysed", endpoint="GET /") == 501
-
-
-def test_a_bucket_leads_to_a_trace_that_is_in_it() -> None:
-    reader = InMemoryMetricReader()
-    provider = MeterProvider([reader], shutdown_on_exit=False)
-    instruments = Instruments(provider.get_meter("whywait"), labels.Labels(), dict, int)
-    ids = {12: ("a1" * 16, "b1" * 8), 900: ("a2" * 16, "b2" * 8)}
-    for ms, (trace_id, span_id) in ids.items():
-        wall_ns = ms * 1_000_000
-        instruments.add(Counted("GET /", trace_id, 0, wall_ns, wall_ns, 1.0, {"compute": wall_ns}, {}, span_id))
-    told = reader.get_metrics_data()
-    assert told is not None
-    found = {
-        round(one.value * 1e3): (f"{one.trace_id:032x}", f"{one.span_id:016x}")
-        for metric in told.resource_metrics[0].scope_metrics[0].metrics
-        if metric.name == "whywait.wall.time" and isinstance(metric.data, Histogram)
-        for point in metric.data.data_points
-        for one in point.exemplars
-    }
-    assert found == ids
-    provider.shutdown()
 
 
 def test_endpoints_are_bounded_and_causes_are_a_closed_set(tmp_path: Path) -> None:

@@ -94,3 +94,20 @@ def test_equal_arrays_are_one_list_and_long_ones_are_not_kept() -> None:
     assert first[10]["a"] is second[10]["a"]
     assert first[10]["b"] == second[10]["b"] == list(range(1000))
     assert first[10]["b"] is not second[10]["b"]
+
+
+def test_what_is_kept_of_attributes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = typed_otlp._Attributes()
+    monkeypatch.setattr(typed_otlp, "_known", known.__getitem__)
+    monkeypatch.setattr(typed_otlp, "_MOST", 10)
+    texts = [f"text {one % 25}" for one in range(100)]
+    found = [rows_of_line(line({}, [{"key": "k", "value": {"stringValue": one}}]))[0][-2]["k"] for one in texts]
+    assert found == texts
+    assert 0 < len(known) <= 10
+    known.clear()
+    times = [
+        rows_of_line(line({}, [{"key": "k", "value": {"intValue": str(one)}}]))[0][-2]["k"]
+        for one in range(10**9, 10**9 + 100)
+    ]
+    assert times == list(range(10**9, 10**9 + 100))
+    assert not known, "times do not come again"

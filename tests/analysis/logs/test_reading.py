@@ -130,3 +130,37 @@ def test_a_number_without_a_unit_is_no_duration(tmp_path: Path, said: str) -> No
     reading = read(tmp_path, text)  # seconds here, which would differ from the clock if they were milliseconds
     assert labels(reading) == [("df", 300.0)]
     assert reading.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "took_ms"),
+    [
+        ("2026-11-29 10:00:00,017 INFO app: request {} took 0.25 s", 250),  # logging's default time
+        (
+            '{{"timestamp": "2026-11-29T10:00:00.017Z", "request_id": "r{}", "message": "done", "duration_ms": 250}}',
+            250,
+        ),
+        ("2026-11-29T10:00:00Z [job-{}] finished, took 1.5 s", 1500),
+    ],
+)
+def test_the_pattern_that_is_proposed_reads_the_file(tmp_path: Path, line: str, took_ms: int) -> None:
+    text = "".join(line.format(number) + "\n" for number in range(5))
+    with pytest.raises(InputError, match="--pattern ") as refused:
+        read(tmp_path, text)
+    proposed = str(refused.value).partition("--pattern '")[2].rstrip("'")
+    reading = read(tmp_path, text, patterns=[proposed])
+    assert [(one.lines, one.wall_ns / 1e6) for one in reading.requests] == [(1, took_ms)] * 5
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('INFO:     127.0.0.1:5000 - "GET /x HTTP/1.1" 200 OK', "begins with a time"),  # uvicorn
+        ('127.0.0.1 - - [29/Nov/2026:10:00:00 +0000] "GET /x HTTP/1.1" 200 12 "-" "curl/8"', "request id"),  # gunicorn
+        ('{"ts": 1795946400.1, "msg": "done", "request_id": "r1", "duration": 0.25}', "request id"),  # s or ms?
+    ],
+)
+def test_what_cannot_be_read_says_what_is_missing(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        read(tmp_path, (line + "\n") * 5)
+    assert "(?P<total>" not in str(refused.value)

@@ -2,11 +2,14 @@
 
 import pytest
 
+from tests.analysis.drawing import drawn
 from whywait.analysis.errors import InputError
+from whywait.analysis.pipeline import analyze
 from whywait.analysis.prediction.changes import Change, changed
 from whywait.analysis.prediction.holds import Recording
 from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.replay import replay
+from whywait.analysis.prediction.whatif import whatif
 
 MS = 1e6
 ASKS = Program(
@@ -39,3 +42,9 @@ def test_what_was_computed_around_the_waits_of_a_function_goes_with_it_or_stays(
 def test_a_function_that_is_not_in_the_recording_is_an_error_that_names_those_that_are() -> None:
     with pytest.raises(InputError, match="no function 'fetch' in this recording; it has: ask, other"):
         felt(Change(together=("fetch",)))
+
+
+def test_one_request_is_too_few_and_is_no_plural() -> None:
+    found = analyze(drawn("server GET |-----|\ntask root |-----| cpu=2"))
+    with pytest.raises(InputError, match=r"^cannot predict from 1 request: record at least "):
+        whatif(found, clients=2)

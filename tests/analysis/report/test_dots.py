@@ -79,3 +79,10 @@ def test_only_code_as_it_was_and_of_the_service_is_read(source: Path, tmp_path_f
         (source.parent / "missing.py", 1), ("<string>", 1), ("\0.py", 1), ("/dev/stdin", 1),
     ]:  # fmt: skip
         assert code_line(str(file), line, now) == ""
+
+
+def test_a_password_in_that_line_is_not_shown(source: Path) -> None:
+    source.write_text('pool = connect("postgresql://app:hunter2@db/shop", password="hunter2")\n')
+    assert code_line(str(source), 1, time.time_ns() + NS_PER_S) == (
+        'pool = connect("postgresql://db/shop", password=[redacted])'
+    )

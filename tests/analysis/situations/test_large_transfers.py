@@ -6,6 +6,7 @@ from tests.analysis.drawing import drawn
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.sentences import verdict
+from whywait.tracer import schema
 
 PICTURE = """
     server GET        |------------------------------|
@@ -22,8 +23,9 @@ def test_what_takes_long_on_its_way_to_a_process_is_told_with_its_job(put: int, 
     picture = PICTURE.format(
         put="-" * put, ran_from="", cpu=put + 1, gap=" " * put, ran="-" * (27 - put), ran_cpu=27 - put
     )
-    spans = drawn(picture, {"run": {"code.function.name": "score", "code.file.path": "/srv/app.py"}})
-    spans["name"] = spans["name"].replace({"put": "pickling for score"})
+    pickled = {schema.TRANSFER: schema.TRANSFER_PICKLED}
+    spans = drawn(picture, {"put": pickled, "run": {"code.function.name": "score", "code.file.path": "/srv/app.py"}})
+    spans["name"] = spans["name"].replace({"put": "anything", "job": "job score"})
     (found,) = verdict(analyze(spans))
     assert (Situation.LARGE_TRANSFER in [one.kind for one in found.judgement.situations]) == told
     if told:
@@ -48,8 +50,8 @@ def test_a_queue_for_processes_that_mostly_unpickle(there: int, told: bool) -> N
         gap=" " * 16, there="-" * (there - 1), there_cpu=there, ran_gap=" " * there, ran="-" * (12 - there),
         ran_cpu=13 - there,
     )  # fmt: skip
-    spans = drawn(picture, {"run": {"code.function.name": "score", "code.file.path": "/srv/app.py"}})
-    spans["name"] = spans["name"].replace({"there": "unpickling in the worker of score", "run": "score"})
+    pickled = {schema.TRANSFER: schema.TRANSFER_PICKLED}
+    spans = drawn(picture, {"there": pickled, "run": {"code.function.name": "score", "code.file.path": "/srv/app.py"}})
     (found,) = verdict(analyze(spans))
     (queue,) = [one for one in found.judgement.reasons if one.cause == "pool_queue"]
     assert (queue.remedy.key == "pool_queue/large_transfer") == told

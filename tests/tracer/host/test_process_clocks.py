@@ -67,6 +67,17 @@ def test_a_process_that_left_the_pool_has_no_file_open(executor: Executor) -> No
     clocks.close()
 
 
+def test_files_are_closed_when_the_pool_is_gone(executor: Executor) -> None:
+    """Records of its jobs keep the clocks for longer than the pool lives."""
+    gone = Executor(executor._processes)
+    clocks = WorkerClocks(gone)
+    clocks.read()
+    assert files_of(executor)
+    del gone
+    assert files_of(executor) == 0
+    assert clocks.read() == {}
+
+
 @pytest.mark.parametrize("at", [1, 2])
 def test_what_is_read_while_another_thread_closes_is_closed_too(
     executor: Executor, monkeypatch: pytest.MonkeyPatch, at: int

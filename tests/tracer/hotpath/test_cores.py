@@ -104,7 +104,8 @@ assert core.name == "python", core.name
 
 
 REQUESTS = """
-import asyncio, gc, tracemalloc, whywait
+import asyncio, gc, threading, time, tracemalloc, whywait
+from concurrent.futures import ThreadPoolExecutor
 from weakref import ref
 from whywait.tracer.config import KEEP_SLOW, Config
 
@@ -133,6 +134,11 @@ async def request(seen):
         cancelled.cancel()
         await asyncio.gather(waits(things[1]), fails(things[2]), return_exceptions=True)
         await loop.run_in_executor(None, id, things[3])
+        with ThreadPoolExecutor(1) as own:  # it and its latest job refer to each other
+            await loop.run_in_executor(own, id, things[3])
+        left = ThreadPoolExecutor(1)  # its job ends after the request
+        left.submit(time.sleep, 0.002)
+        left.shutdown(wait=False)
         seen += map(ref, things[:4])
 
 async def main():
@@ -144,7 +150,8 @@ async def main():
     held = tracemalloc.get_traced_memory()[0]
     for _ in range(400):
         await asyncio.create_task(request(seen))
-    await asyncio.sleep(0.01)
+    while any(one.name.startswith("ThreadPool") for one in threading.enumerate()):
+        await asyncio.sleep(0.01)
     gc.collect()
     left = sum(1 for one in seen if one() is not None)
     del seen
@@ -169,3 +176,31 @@ def test_it_keeps_no_object_of_the_host_alive() -> None:
         assert int(also_left) <= max(int(left), 4)  # the latest request's may still be in the loop's hands
         # bytes a request: the bounded past of loops and pools is being filled, by 15% more or less from run to run
         assert int(native) < int(plain) * 1.3 + 100
+
+
+RELEASED = """
+import asyncio, gc
+import whywait
+from whywait.tracer.config import KEEP_SLOW, Config
+from whywait.tracer.hotpath import recorder
+from whywait.tracer.records.request import Request
+
+async def main():
+    ended = []
+    whywait.start(config=Config(keep=KEEP_SLOW, slow_ns=10**15, keep_share=0.0, sampler=False))
+    plain = recorder.active.finish
+    recorder.active.finish = lambda request, **more: (ended.append(request), plain(request, **more))
+    for _ in range(3):
+        with whywait.phase("request"):
+            await asyncio.gather(*(asyncio.to_thread(int) for _ in range(4)))
+    whywait.stop()
+    gc.collect()
+    return [one for one in ended if any(map(gc.is_tracked, (one, one.activities, one.phases, one.tasks)))], len(ended)
+
+print(asyncio.run(main()))
+"""
+
+
+@needs_native
+def test_the_collector_of_garbage_need_not_walk_over_what_was_dropped() -> None:
+    assert python("-c", RELEASED).strip() == "([], 3)"

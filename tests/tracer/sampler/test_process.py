@@ -394,3 +394,40 @@ def test_it_rests_without_work_and_sweeps_as_soon_as_there_is_some(tmp_path: Pat
         assert sweeps_in(0.5) >= 5
     assert not sampler.failure
     whywait.stop()
+
+
+def test_between_requests_it_sleeps_unless_something_runs(tmp_path: Path) -> None:
+    """Well before it rests: a request that begins wakes it, and while a thread computes it does not sleep."""
+    whywait.start(output=tmp_path)
+    sampler = active_sampler()
+    assert ready(sampler)
+    computes, ends = threading.Event(), threading.Event()
+
+    def compute() -> None:
+        computes.wait()
+        while not ends.is_set():
+            pass
+
+    def request(length_s: float) -> int:
+        with whywait.phase("work"):
+            before = sampler.header().sweeps
+            time.sleep(length_s)
+            return sampler.header().sweeps - before
+
+    def sweeps_after_a_request(wait_s: float) -> int:
+        request(0.02)
+        time.sleep(0.2)  # until it sleeps
+        before = sampler.header().sweeps
+        time.sleep(wait_s)
+        return sampler.header().sweeps - before
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    until(lambda: sweeps_after_a_request(0.3) <= 2)
+    # it would have slept for longer
+    until(lambda: all(sweeps_after_a_request(0) == 0 and request(0.04) >= 2 for _ in range(5)))
+    computes.set()
+    until(lambda: sweeps_after_a_request(0.3) >= 8)
+    ends.set()
+    thread.join()
+    whywait.stop()

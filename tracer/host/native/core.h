@@ -123,7 +123,7 @@ SLOTS(DECLARE)
 
 /* names of attributes and keys, made once */
 #define NAMES(X) X(__dict__) X(__self__) X(__class__) X(_stamp) X(loop) X(outer) X(current) X(opened) X(get) X(done) \
-    X(__qualname__) X(active) X(append) X(cancelled) X(cr_code) X(error) X(get_coro) X(holds) \
+    X(__qualname__) X(active) X(append) X(cancelled) X(cr_await) X(cr_code) X(cr_frame) X(error) X(get_coro) X(holds) \
     X(set) X(stop) X(worker) X(working) X(wrappers) X(_exception) X(_ids) X(_known) X(_max_workers) X(_name) X(_native_id) X(_release) X(_threads) X(_try) X(_waiting) \
     X(_whywait_job) X(forget) X(pools) X(submitting)
 #define DECLARE(name) extern PyObject *str_##name;

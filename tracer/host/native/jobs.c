@@ -229,7 +229,9 @@ static int end(Run *run, int64_t end_ns) {
     }
     if (queued != NULL) {
         SET(Job, job, run_queue_ns, queued);
-        if ((pool = GET(Job, job, pool)) != NULL && is_exactly(pool, py_Pool))
+        PyObject *request = GET(Activity, job, request);
+        if ((pool = GET(Job, job, pool)) != NULL && is_exactly(pool, py_Pool) && request != NULL &&
+            is_a(request, py_Request) && GET(Request, request, open) == Py_True)
             SET(Pool, pool, last_job, job);
     }
     failed = queued == NULL || leave(run->token) < 0;

@@ -89,6 +89,67 @@ int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t 
 
 /* Waits */
 
+#define DEEPEST 32
+#define MOST_SITES 4096
+static PyObject *sites; /* by the codes and places of a chain of coroutines: their site, and the codes, which stay theirs */
+
+/* Adds a coroutine to the chain, and returns what it awaits, a new reference. */
+static PyObject *next_link(PyObject *coroutine, PyObject **code, uintptr_t *link) {
+    PyObject *frame = PyObject_GetAttr(coroutine, str_cr_frame), *awaited = NULL;
+    if (frame != NULL && PyFrame_Check(frame)) {
+        *code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
+        link[0] = (uintptr_t)*code;
+        link[1] = (uintptr_t)PyFrame_GetLasti((PyFrameObject *)frame);
+        awaited = PyObject_GetAttr(coroutine, str_cr_await);
+    }
+    Py_XDECREF(frame);
+    return awaited;
+}
+
+static int keep_site(PyObject *key, PyObject *site, PyObject **codes, size_t depth) {
+    PyObject *kept = PyTuple_New((Py_ssize_t)depth + 1);
+    if (kept == NULL)
+        return -1;
+    PyTuple_SET_ITEM(kept, 0, Py_NewRef(site));
+    for (size_t at = 0; at < depth; at++)
+        PyTuple_SET_ITEM(kept, at + 1, Py_NewRef(codes[at]));
+    if (PyDict_GET_SIZE(sites) >= MOST_SITES)
+        PyDict_Clear(sites);
+    int failed = PyDict_SetItem(sites, key, kept);
+    Py_DECREF(kept);
+    return failed;
+}
+
+/* As `code_location.await_site`, which is asked once for each chain that ends at a future. */
+static PyObject *site_of(PyObject *coroutine) {
+    PyObject *codes[DEEPEST], *one = Py_NewRef(coroutine), *key = NULL, *site = NULL;
+    uintptr_t links[DEEPEST][2];
+    size_t depth = 0;
+    if (sites == NULL && (sites = PyDict_New()) == NULL)
+        depth = DEEPEST;
+    while (one != NULL && depth < DEEPEST && PyCoro_CheckExact(one)) {
+        codes[depth] = NULL;
+        Py_SETREF(one, next_link(one, &codes[depth], links[depth]));
+        depth += codes[depth] != NULL;
+    }
+    const char *name = one != NULL ? strrchr(Py_TYPE(one)->tp_name, '.') : NULL;
+    if (one != NULL && depth && strcmp(name != NULL ? name + 1 : Py_TYPE(one)->tp_name, "FutureIter") == 0)
+        key = PyBytes_FromStringAndSize((const char *)links, (Py_ssize_t)(depth * sizeof links[0]));
+    PyObject *known = key != NULL ? PyDict_GetItemWithError(sites, key) : NULL;
+    if (known != NULL) {
+        site = Py_NewRef(PyTuple_GET_ITEM(known, 0));
+    } else if (!PyErr_Occurred()) {
+        site = PyObject_CallOneArg(py_await_site, coroutine);
+        if (site != NULL && key != NULL && keep_site(key, site, codes, depth) < 0)
+            Py_CLEAR(site);
+    }
+    while (depth)
+        Py_DECREF(codes[--depth]);
+    Py_XDECREF(key);
+    Py_XDECREF(one);
+    return site;
+}
+
 /* Append a wait on the loop; `site` and `parent`, the id of the span around, are those of a longer one. */
 static int append_wait(
     PyObject *activity, int64_t start_ns, int64_t cause_ns, int64_t end_ns, PyObject *by, PyObject *site,
@@ -105,6 +166,8 @@ static int append_wait(
         "((OLLLOOOOOOOO))", py_AWAIT, (long long)start_ns, (long long)cause_ns, (long long)end_ns, by, site, parent,
         Py_False, Py_None, Py_None, Py_None, Py_None);
     PyObject *wait = fields == NULL ? NULL : PyTuple_Type.tp_new((PyTypeObject *)py_Wait, fields, NULL);
+    if (wait != NULL && PyObject_GC_IsTracked(wait))
+        PyObject_GC_UnTrack(wait); /* as its activity, see `new_activity` */
     int failed = wait == NULL ? -1 : PyList_Append(waits, wait);
     Py_XDECREF(wait);
     Py_XDECREF(fields);
@@ -136,7 +199,7 @@ static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject 
     int with_site = call->start_ns - stop_ns >= c_SITE_MIN_NS && steps;
     if (with_site) {
         coroutine = PyObject_CallMethodNoArgs(task, str_get_coro);
-        site = coroutine != NULL ? PyObject_CallOneArg(py_await_site, coroutine) : NULL;
+        site = coroutine != NULL ? site_of(coroutine) : NULL;
         parent = site != NULL ? span_id(call->context) : NULL;
     }
     int failed = parent == NULL || SET_NS(Request, request, records_left, left - 1) < 0 ||

@@ -115,6 +115,15 @@ static PyObject *now(PyObject *self, PyObject *unused) {
     return PyLong_FromLongLong(monotonic_ns());
 }
 
+/* Take a record that can be part of no circle from the collector of garbage, which else walks over it for as long as a
+   loop's past is kept; return it. */
+static PyObject *untracked(PyObject *self, PyObject *record) {
+    (void)self;
+    if (PyObject_GC_IsTracked(record))
+        PyObject_GC_UnTrack(record);
+    return Py_NewRef(record);
+}
+
 #ifndef WHYWAIT_SOURCES
 #define WHYWAIT_SOURCES 0 /* the build says of which sources this is */
 #endif
@@ -126,6 +135,7 @@ static PyMethodDef functions[] = {
     {"read_schedstat", read_schedstat, METH_O, "The run-queue time in an open schedstat file, ns; None: not there."},
     {"data_age_ns", data_age_ns, METH_O, "As in probes.requests.tcp_info."},
     {"not_sent_bytes", not_sent_bytes, METH_O, "As in probes.requests.tcp_info."},
+    {"untracked", untracked, METH_O, "The record, which the collector of garbage forgets."},
     {"handle_runner", handle_runner, METH_O, "The `_run` of a handle around the plain one."},
     {"io_runner", io_runner, METH_O, "The same of a socket's handle."},
     {"handle_maker", FAST(handle_maker), METH_FASTCALL, "The `__init__` of a handle."},

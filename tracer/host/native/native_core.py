@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter_ns
@@ -39,3 +40,7 @@ def _load() -> tuple[Any, str]:
 
 module, why_not = _load()
 """What whoever finds the module unusable is told, and, where it is used, an empty string."""
+
+untracked: Final[Callable[[Any], Any]] = getattr(module, "untracked", lambda record: record)
+"""Takes a record that can be part of no circle from the collector of garbage, which need not walk over it, and returns it;
+without the native core only the latter."""

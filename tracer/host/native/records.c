@@ -44,6 +44,10 @@ static PyObject *new_activity(
         Py_XDECREF(made);
         return NULL;
     }
+    /* The circles of a request's records are broken when it is released: until then the collector of garbage need not walk
+       over them. */
+    PyObject_GC_UnTrack(waits);
+    PyObject_GC_UnTrack(made);
     slot_set(made, at_Activity_waits, waits);
     SET(Activity, made, request, request);
     SET(Activity, made, spawner, spawner);

@@ -27,6 +27,7 @@ from whywait.tracer.host.code_location import (
     places_of_threads,
 )
 from whywait.tracer.host.introspection import BOUND, local_of, name_of, own
+from whywait.tracer.host.own_thread import all_threads
 from whywait.tracer.host.thread_clocks import cpu_ns_of
 from whywait.tracer.hotpath.loop_history import sample_of
 from whywait.tracer.hotpath.opening.open_request import all_said, name_request
@@ -118,7 +119,7 @@ class _Look:
             for request in list(recorder.open.values()) for one in request.activities[:_MOST_TASKS] if not one.end_ns
         }  # fmt: skip
         self._inside: dict[int, Counter[Any]] | None = None
-        self._idents = {one.native_id: one.ident or 0 for one in threading.enumerate() if one.native_id}
+        self._idents = {one.native_id: one.ident or 0 for one in all_threads() if one.native_id}
 
     def copy_of(self, request: Request, *, goes_on: bool = False) -> Request:
         """Return the request as if it ended now; with ids of its own if it goes on."""

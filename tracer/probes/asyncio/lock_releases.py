@@ -79,7 +79,9 @@ def _of(lock: Any, holds: _Holds) -> deque[Hold]:
 
 def _note(holds: deque[Hold] | None, kind: str, start_ns: int) -> None:
     current, place = here.current, place_here(sys._getframe(2))
-    by = current if isinstance(current, Activity) and current.request.open else None
+    if type(current) is tuple:  # its request has ended in this step
+        current = current[1][0]
+    by = current if isinstance(current, Activity) else None
     if place is None or (by is not None and not by.request.take()):
         return
     task = None if by is not None else _task_here()

@@ -67,10 +67,11 @@ def _cannot_block(args: tuple[Any, ...]) -> bool:
 
 def _sleep(plain: Any) -> Any:
     @functools.wraps(plain)
-    def sleep(seconds: Any, /) -> Any:
+    def sleep(*args: Any, **kwargs: Any) -> Any:
         activity = None if here.current is None else waiter_here()
-        if activity is None:
-            return plain(seconds)
+        if activity is None or len(args) != 1 or kwargs:
+            return plain(*args, **kwargs)
+        seconds = args[0]
         inside = begin_wait()
         ended = False
         queue_ns = run_queue_ns() if seconds else None

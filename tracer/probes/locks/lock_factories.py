@@ -6,9 +6,9 @@ Waits built on `Condition` are observed for all (`condition.py`), and always the
 
 import concurrent.futures.thread
 import copyreg
-import importlib
 import threading
 from collections.abc import Callable
+from pkgutil import resolve_name
 from types import FrameType
 from typing import Any, Final
 
@@ -71,20 +71,10 @@ def _watch_none() -> None:
     Maker.unwatched.clear()
 
 
-class _Imported:
-    """Pickles as an import of the module, since a module itself cannot be pickled."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return importlib.import_module, (self._name,)
-
-
 def _plain_of(stand_in: Any) -> tuple[Any, ...]:
     """How a replacement is pickled: by the original's name, for a process that may be without whywait."""
     plain = stand_in.plain_type if isinstance(stand_in, PassesFor) else stand_in.make_plain
-    return getattr, (_Imported(plain.__module__), plain.__qualname__)
+    return resolve_name, (f"{plain.__module__}:{plain.__qualname__}",)
 
 
 def _stand_in(kind: PassesFor, plain: Any) -> Any:

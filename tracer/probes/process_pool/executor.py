@@ -28,7 +28,7 @@ from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue,
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, start_worker, timed_shutdown
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part, Passage
-from whywait.tracer.schema import PICKLING, POOL_NAME_PROCESSES
+from whywait.tracer.schema import OUTCOME_CANCELLED, PICKLING, POOL_NAME_PROCESSES
 
 name: Final = "process pool"
 available: Final = always
@@ -140,10 +140,8 @@ class Way:
         if job is not None:
             job.passage, job.born_ns = passage, now
             setattr(item.future, JOB_ATTRIBUTE, job)
-        item.whywait_passage, self._submitted = (
-            passage,
-            (threading.get_native_id(), passage),
-        )  # what is pickled is another item
+        item.whywait_passage = passage  # what is pickled is another item
+        self._submitted = threading.get_native_id(), passage
         item.future.add_done_callback(functools.partial(safely, name, self._done, passage))
         queue.enter(passage, now)
         yield
@@ -193,10 +191,11 @@ class Way:
             return
         job.done_ns = job.end_ns = job.stop_ns = now
         if future.cancelled():
-            job.start_ns, job.outcome = 0, "cancelled"
+            job.start_ns, job.outcome = 0, OUTCOME_CANCELLED
         elif future._exception is not None:
             job.outcome = "error"
-        self.queue.pool.last_job = job
+        if job.request.open:
+            self.queue.pool.last_job = job
         if by_manager and not future.cancelled():  # it now delivers this job's result
             deliver(job)
 

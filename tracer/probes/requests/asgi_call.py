@@ -30,6 +30,8 @@ class _Response:
         is_last = kind == "http.response.body" and not message.get("more_body")
         if kind == "http.response.start":
             self.status = message["status"]
+            if self.work is not None:
+                message = self.work.headed(message)
         elif kind == "http.response.body":
             self.length += len(message.get("body") or b"")
             if not is_last and self.work is not None:

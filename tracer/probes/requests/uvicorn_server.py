@@ -22,6 +22,7 @@ from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_m
 from whywait.tracer.probes.requests.asgi_call import about_scope, endpoint_code
 from whywait.tracer.probes.requests.egress import Unsent, leave_kernel
 from whywait.tracer.probes.requests.tcp_info import waits_for_acknowledgement
+from whywait.tracer.probes.response_headers import with_headers
 from whywait.tracer.records.request import Unit
 from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ
 
@@ -140,6 +141,7 @@ class _Cycle:
     def _noting(self, message: Any) -> Any:
         if not self._status:
             self._status = message.get("status", 0)
+            message = with_headers(self._request, message)
         elif not self._streams and message.get("more_body"):
             self._streams = True
             if self._request.ingress is not None:

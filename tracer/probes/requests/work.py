@@ -20,6 +20,7 @@ from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.probes.requests.arrival import arrival_of, awake_since, open_http
 from whywait.tracer.probes.requests.egress import Unsent, leave_kernel, leave_others_kernel
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_by_addresses, question_about
+from whywait.tracer.probes.response_headers import with_headers
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Request, Unit
 from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_KERNEL, INGRESS_READ
@@ -81,6 +82,10 @@ class Work:
         ended = partial(end_request, request, unit.name, error or unit.error, unit.attributes)
         if egress is None or error or not safely(name, egress, request, end_ns or perf_counter_ns(), ended):
             ended(end_ns)
+
+    def headed(self, start: Any) -> Any:
+        """The beginning of its response, as it is to be sent."""
+        return start if self._request is None else with_headers(self._request, start)
 
     def first_byte(self) -> None:
         """A response of several parts has begun."""

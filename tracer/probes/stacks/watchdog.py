@@ -7,6 +7,7 @@ there is such a callback, job or thread, and of a long callback also the system 
 
 import _thread
 import threading
+from _thread import get_ident
 from collections import Counter
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from whywait.tracer.host.code_location import FUNCTION_OF, Place, place_of_thread, places_of_threads
+from whywait.tracer.host.own_thread import OwnThread, all_threads
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -41,12 +43,12 @@ def install(session: Session) -> Undo | None:
     if interval_s <= 0:
         return None
     pace = _Pace(session.recorder, interval_s)
-    thread = threading.Thread(target=_watch, args=(session.recorder, pace), name="whywait-watchdog", daemon=True)
+    thread = OwnThread("whywait-watchdog", _watch, session.recorder, pace)
     thread.start()
 
     def undo() -> None:
         pace.stop()
-        if thread is not threading.current_thread():
+        if thread.ident != get_ident():
             thread.join(timeout=5)
         pace.close()
 
@@ -220,7 +222,7 @@ class _Holders:
     def _thread(self, native_id: int) -> threading.Thread | None:
         thread = self._threads.get(native_id)
         if thread is None or not thread.is_alive():
-            self._threads = WeakValueDictionary({one.native_id: one for one in threading.enumerate() if one.native_id})
+            self._threads = WeakValueDictionary({one.native_id: one for one in all_threads() if one.native_id})
             thread = self._threads.get(native_id)
         return thread
 

@@ -104,9 +104,6 @@ class CpuUse:
         if len(self._ended) < _MOST_THREADS:
             self._ended[thread.tid] = self._spent(thread)
 
-    def close(self) -> None:
-        self.throttling.close()
-
     def _begin(self, now_ns: int, threads: Iterable[Thread]) -> None:
         self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
         self.until_ns = now_ns

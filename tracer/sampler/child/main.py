@@ -28,6 +28,10 @@ from whywait.tracer.sampler.shared.thread_records import ASLEEP, FUTEX, GIL, MES
 
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are searched for
+_IDLE_S = 0.05  # how often an idle process is asked whether it is: a wake-up costs as much as a sweep
+_SPARED_NS = 500_000_000  # the longest between two sweeps of it
+_IDLE_AFTER_NS = 20_000_000
+_IDLE_PART = 10  # it has used less CPU since the latest sweep than one part of the time in so many
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
 
@@ -40,12 +44,14 @@ class Sampler:
         memory: mmap.mmap,
     ) -> None:  # fmt: skip
         self._folder = os.open(f"/proc/{process_id}/task", os.O_RDONLY)
+        self._clock = (~process_id << 3) | 2  # of its CPU time, see clock_getcpuclockid
         self._gil = GilReader(process_id, holder_at, native_id_offset, interval_known)
         self._calls = CallStates(gil_from, gil_to)
         self._memory = memory
         self._ring = Ring(memory)
         self._began_ns = time.perf_counter_ns()
-        self._sweeps = self._swept_ns = self._waited_for = 0
+        self._sweeps = self._swept_ns = self._sweep_ns = self._waited_for = 0
+        self._used_ns = self._asked_ns = 0  # its CPU time when that was last asked for, and when that was
         self._threads: dict[int, Thread] = {}
         self._use = CpuUse(process_id, self._emit_use)
         self._use_written = 0
@@ -63,10 +69,18 @@ class Sampler:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
             pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
             due_ns = time.perf_counter_ns()
-            due_ns += int((thread_records.REST_S if self._rests(due_ns) else pause_s) * 1e9)
-            if self._pause(due_ns):
+            idle_ns = self._idle_since(due_ns)
+            if self._rests(due_ns):
+                pause_s = thread_records.REST_S
+            elif idle_ns:
+                pause_s = _IDLE_S
+            ended = self._pause(due_ns := due_ns + int(pause_s * 1e9))
+            self._memory[thread_records.ASLEEP_AT] = 0
+            if ended:
                 self._finish()
                 return
+            if idle_ns and self._said_at(thread_records.IDLE_AT) == idle_ns and due_ns - self._swept_ns < _SPARED_NS:
+                continue
             cpu_ns, now_s, now_ns = time.thread_time_ns(), time.monotonic(), time.perf_counter_ns()
             self._use.throttling.look(due_ns, now_ns)
             if now_s - listed_s >= _LISTING_S:
@@ -86,8 +100,27 @@ class Sampler:
             self._write_header(time.thread_time_ns(), int(period_s * 1e9))
 
     def _rests(self, now_ns: int) -> bool:
-        busy_ns = int(thread_records.BUSY.unpack_from(self._memory, thread_records.BUSY_AT)[0])
-        return now_ns - max(busy_ns, self._began_ns) > thread_records.REST_NS
+        return now_ns - max(self._said_at(thread_records.BUSY_AT), self._began_ns) > thread_records.REST_NS
+
+    def _idle_since(self, now_ns: int) -> int:
+        """Since when there is nothing to see but sleep, in which no request has a part: none was open since before the
+        latest sweep, and next to nothing has run. Then the byte of one that begins ends the pause. 0: that is not so."""
+        used_ns, passed_ns = self._cpu_ns() - self._used_ns, now_ns - self._asked_ns
+        self._used_ns, self._asked_ns = self._used_ns + used_ns, now_ns
+        idle_ns = self._said_at(thread_records.IDLE_AT)
+        if not 0 < idle_ns < min(self._sweep_ns, now_ns - _IDLE_AFTER_NS) or used_ns * _IDLE_PART > passed_ns:
+            return 0
+        self._memory[thread_records.ASLEEP_AT] = 1
+        return idle_ns if self._said_at(thread_records.IDLE_AT) == idle_ns else 0  # one began before that could be read
+
+    def _said_at(self, at: int) -> int:
+        return int(thread_records.BUSY.unpack_from(self._memory, at)[0])
+
+    def _cpu_ns(self) -> int:
+        try:
+            return time.clock_gettime_ns(self._clock)
+        except OSError:  # it has ended
+            return 0
 
     def _pause(self, until_ns: int) -> bool:
         """Until the next sweep; whether standard input ended. Process pools are sampled meanwhile where many threads
@@ -109,7 +142,7 @@ class Sampler:
         for tid in list(self._threads):
             self._drop(tid)
         self._pools.close()
-        self._use.close()
+        self._use.throttling.close()
         self._write_header(time.thread_time_ns(), 0)
 
     def _list(self) -> bool:
@@ -149,6 +182,7 @@ class Sampler:
         self._hear()
         self._waited_for = 0
         turn, every, began_ns = self._sweeps, self._every, time.perf_counter_ns()
+        self._sweep_ns = began_ns
         for tid, thread in list(self._threads.items()):
             if is_spared(thread, turn, every, began_ns):
                 continue

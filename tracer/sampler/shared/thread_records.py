@@ -8,10 +8,14 @@ from whywait.tracer.sampler.shared.pool_table import WATCH_SIZE
 # wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU messages written, until when
 # they tell all
 HEADER = struct.Struct("<9Q")
-HEADER_SIZE = 128
+HEADER_SIZE = 144
 # behind it what the sampled process says: when it last had work (perf_counter ns), and how many threads began to work
 # after a rest so far, and the latest of them
 BUSY_AT, WOKEN_AT, WOKEN_MOST = 72, 80, 11
+# and since when no request is open (perf_counter ns), 0 while one is, or where nobody tells
+IDLE_AT = 128
+# and what the sampler says: whether it sleeps until a byte on its standard input says that one is open
+ASLEEP_AT = 136
 BUSY = struct.Struct("<Q")
 # this long after the latest work the sampler sweeps seldom, until a byte on its standard input says that work begins
 REST_NS = 2_000_000_000

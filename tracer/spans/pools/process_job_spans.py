@@ -33,15 +33,15 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
         passage.calls.settle()
     way = _Way(drawing, job, passage, turn_ns, done_ns)
     way.hand_over()
-    way.phase(s.PICKLING, passage.pickling)
-    way.phase(s.SENDING, passage.sending)
+    way.phase(s.PICKLING, passage.pickling, s.TRANSFER_PICKLED)
+    way.phase(s.SENDING, passage.sending, s.TRANSFER_PIPED)
     came_ns = min(max(received.start_ns or done_ns, way.at_ns), done_ns)
     used = way.wait_to_be_taken(came_ns) if job.end_ns else None  # else nobody knows yet
     stays = drawing.observed.stays(received.thread_id, way.at_ns, came_ns) if drawing.observed is not None else ()
     way.run(result_ns(stays, way.at_ns, came_ns), used)
     way.wait(s.WAIT_RESUME, came_ns, received.thread_id)
-    way.phase(s.RECEIVING, received)
-    way.phase(s.UNPICKLING, passage.unpickling)
+    way.phase(s.RECEIVING, received, s.TRANSFER_PIPED)
+    way.phase(s.UNPICKLING, passage.unpickling, s.TRANSFER_PICKLED)
 
 
 _UNPICKLED_NS: Final = 40  # per byte: as long as small objects take that are of many kinds
@@ -111,17 +111,17 @@ class _Way:
             return used
         part = WorkerClock(cpu_ns, used.run_queue_ns * cpu_ns // used.cpu_ns)
         until_ns = self.at_ns + (end_ns - self.at_ns) * cpu_ns // used.cpu_ns
-        about = AboutPhase(job.span_id, thread_id=passage.worker, inferred=True)
+        about = AboutPhase(job.span_id, transfer=s.TRANSFER_PICKLED, thread_id=passage.worker, inferred=True)
         self._add(f"{s.UNPICKLING_THERE}{job.name}", until_ns, passage.worker, part, about)
         return WorkerClock(used.cpu_ns - cpu_ns, used.run_queue_ns - part.run_queue_ns)
 
-    def phase(self, prefix: str, part: Part) -> None:
+    def phase(self, prefix: str, part: Part, transfer: str) -> None:
         """What a thread of this process did for the job."""
         end_ns = min(part.end_ns, self.done_ns)
         if end_ns - self.at_ns >= self.drawing.resolution_ns:
             submitted = self.passage.submitted_at
             place = submitted and submitted._replace(function="")
-            about = AboutPhase(self.job.span_id, place=place, thread_id=part.thread_id)
+            about = AboutPhase(self.job.span_id, place=place, transfer=transfer, thread_id=part.thread_id)
             self._add(f"{prefix}{self.job.name}", end_ns, part.thread_id, part, about)
 
     def _add(

@@ -102,7 +102,7 @@ def test_an_interval_has_those_who_used_the_cpus(machine: Machine) -> None:
     machine.process(7, "crunch (v2)", 109, cpu)
     ours[0].cpu_ns, ours[0].run_queue_ns, ours[1].cpu_ns = 35 * MS, 63 * MS, 40 * MS
     use.account(1_100 * MS, ours)
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert (one.start_ns, one.end_ns) == (1_000 * MS, 1_100 * MS)
     assert [(it.process_id, it.name, it.used_ns) for it in one.processes] == [(7, "crunch (v2)", 9 * TICK_NS)]
@@ -119,7 +119,7 @@ def test_while_nobody_waits_nothing_is_written(machine: Machine) -> None:
     for number in range(50):
         ours[0].cpu_ns += 90 * MS
         use.account((1_000 + 100 * number) * MS, ours)
-    use.close()
+    use.throttling.close()
     assert machine.records == []
 
 
@@ -132,7 +132,7 @@ def test_a_reading_from_before_the_interval_gives_its_part(machine: Machine) -> 
     machine.process(7, "crunch", 50)
     ours[0].run_queue_ns = 20 * MS
     use.account(1_500 * MS, ours)
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert one.start_ns == 1_400 * MS
     assert one.processes[0].used_ns == pytest.approx(10 * TICK_NS, rel=0.01)
@@ -151,7 +151,7 @@ def test_all_that_a_process_used_it_used_since_it_began(machine: Machine) -> Non
     machine.cpus(50)
     ours[0].run_queue_ns = 20 * MS
     use.account(1_500 * MS, ours)
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert one.processes[0].used_ns == pytest.approx(10 * TICK_NS, rel=0.1)
     assert one.busy_ns == {one.cpus: pytest.approx(10 * TICK_NS * cpus)}
@@ -166,7 +166,7 @@ def test_who_ended_within_the_interval_has_its_part(machine: Machine) -> None:
     second.cpu_ns, first.run_queue_ns = 60 * MS, 40 * MS
     use.ended(second)
     use.account(1_100 * MS, [first])
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert {it.thread_id: it.used_ns for it in one.threads} == {11: 0, 12: 50 * MS}
     assert {it.name: it.used_ns for it in one.processes} == {"new": 8 * TICK_NS}
@@ -187,7 +187,7 @@ def test_of_a_process_that_ended_its_wont_is_written_down(machine: Machine) -> N
     use.account(1_350 * MS, ours)
     ours[0].run_queue_ns += 20 * MS
     use.account(1_450 * MS, ours)
-    use.close()
+    use.throttling.close()
     listed = [[(it.name, it.used_ns, it.ended) for it in one.processes] for one in machine.intervals()]
     went_on = [("crunch", 3 * TICK_NS, False)]
     assert listed == [went_on, went_on, [("crunch", int(4.5 * TICK_NS), True)], []]
@@ -208,7 +208,7 @@ def test_a_process_that_ended_was_where_it_might_run_and_not_where_its_heir_may(
     machine.affinities = {8: {4}}
     ours[0].run_queue_ns += 20 * MS
     use.account(1_200 * MS, ours)
-    use.close()
+    use.throttling.close()
     last = machine.intervals()[-1]
     assert {(it.process_id, it.name, it.ended, it.cpus) for it in last.processes} == {
         (7, "tied", True, frozenset({3})), (8, "tied", True, frozenset({3})),
@@ -223,7 +223,7 @@ def test_a_thread_waits_where_it_may_run(machine: Machine) -> None:
     machine.ended |= {12}
     use.ended(ended)
     use.account(1_100 * MS, [known])
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     # a thread that is no more cannot be asked: it is taken to have waited where the process may run
     assert {it.thread_id: it.cpus for it in one.threads} == {11: {3}, 12: {2, 4}}
@@ -240,7 +240,7 @@ def test_who_may_have_ended_before_the_interval_is_not_in_it(machine: Machine) -
         use.account((1_000 + 100 * number) * MS, ours)
     ours[0].run_queue_ns = 40 * MS
     use.account(1_500 * MS, ours)
-    use.close()
+    use.throttling.close()
     first, second = machine.intervals()
     assert [it.name for it in first.processes] == ["crunch"]
     assert second.processes == ()
@@ -253,7 +253,7 @@ def test_threads_too_short_lived_to_be_seen_are_the_rest_of_the_process(machine:
     machine.process(PID, "me", 20)
     ours[0].cpu_ns, ours[0].run_queue_ns = 20 * MS, 40 * MS
     use.account(1_100 * MS, ours)
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert {it.thread_id: it.used_ns for it in one.threads} == {11: 20 * MS, 0: 10 * TICK_NS - 20 * MS}
     assert one.processes == ()
@@ -265,7 +265,7 @@ def test_the_cpus_tell_how_long_they_were_busy(machine: Machine) -> None:
     machine.cpus(10)
     ours[0].run_queue_ns = 40 * MS
     use.account(1_100 * MS, ours)
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert one.busy_ns == {one.cpus: 10 * TICK_NS * len(one.cpus)}
 
@@ -277,7 +277,7 @@ def test_processes_that_are_too_many_are_one(machine: Machine) -> None:
         machine.process(100 + number, "cc1", 1 + (number == 3))
     ours[0].run_queue_ns = 40 * MS
     use.account(1_100 * MS, ours)
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert len(one.processes) == 13
     assert one.processes[0].process_id == 103
@@ -300,7 +300,7 @@ def test_what_was_throttled_is_written_down_with_the_quota(tmp_path: Path) -> No
     use.throttling.look(1_050 * MS, 1_100 * MS)
     ours[0].run_queue_ns = 50 * MS
     use.account(1_100 * MS, ours)
-    use.close()
+    use.throttling.close()
     past = CpuPast(machine)  # type: ignore[arg-type]
     past.read()
     assert past.throttled(0, 2**62) == [(1_050 * MS, 1_100 * MS)]
@@ -324,7 +324,7 @@ def test_a_new_group_is_seen_before_anybody_waits_in_it(tmp_path: Path) -> None:
     (group / "cpu.stat").write_text("nr_throttled 4\nthrottled_usec 50100\n")
     use.throttling.look(2_150 * MS, 2_190 * MS)
     use.account(2_200 * MS, ours, last=True)
-    use.close()
+    use.throttling.close()
     past = CpuPast(machine)  # type: ignore[arg-type]
     past.read()
     assert past.throttled(0, 2**62) == [(2_140 * MS, 2_190 * MS)]
@@ -336,7 +336,7 @@ def test_a_machine_without_proc_says_nothing(tmp_path: Path) -> None:
     use.account(1_000 * MS, [Thread(11, 0, 2**64 - 1)])
     use.throttling.look(0, 100 * MS)
     use.account(1_200 * MS, [Thread(11, 0, 2**64 - 1)])
-    use.close()
+    use.throttling.close()
     assert records == []
 
 
@@ -429,6 +429,6 @@ def test_a_process_of_an_interpreter_is_named_by_its_script(machine: Machine) ->
     for number, name in ((7, "python"), (8, "crunch")):
         machine.process(number, name, 20 - number)
     use.account(1_100 * MS, ours)
-    use.close()
+    use.throttling.close()
     (one,) = machine.intervals()
     assert [it.name for it in one.processes] == ["python worker.py", "crunch"]

@@ -13,6 +13,8 @@ from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.pools.history import PoolPast
 from whywait.tracer.spans.pools.shares import Share, by_trace, parts
 
+# where else requests were open: when each began, and how long it lasted
+WINDOWS = st.lists(st.tuples(st.integers(0, 90), st.integers(0, 40)), max_size=4)
 HOLDS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 40), st.integers(1, 3)), max_size=40)
 
 
@@ -24,6 +26,11 @@ def pool_of(holds: list[tuple[int, int, int]]) -> Pool:
         one.start_ns, one.end_ns, one.thread_id = (start_ns, start_ns + length_ns if length_ns else 0, thread_id)
         pool.occupancies.append(one)
     return pool
+
+
+def past_of(windows: list[tuple[int, int]], start_ns: int, end_ns: int) -> PoolPast:
+    """That of requests in these windows and in one that begins with a stretch, which may end before it."""
+    return PoolPast([*((begin, begin + length) for begin, length in windows), (start_ns, end_ns)])
 
 
 def occupant_shares(
@@ -54,12 +61,12 @@ def _divided(held: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> dic
     return shares
 
 
-@given(HOLDS, st.integers(0, 60), st.integers(1, 40), st.integers(0, 60))
+@given(HOLDS, st.integers(0, 60), st.integers(1, 40), WINDOWS)
 def test_nobody_who_held_a_worker_is_forgotten(
-    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, since_ns: int
+    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, windows: list[tuple[int, int]]
 ) -> None:
     pool, end_ns = pool_of(holds), start_ns + length_ns
-    past = PoolPast(min(since_ns, start_ns))
+    past = past_of(windows, start_ns, end_ns)
     found = past.held(pool, start_ns, end_ns)
     assert found == sorted(found, key=lambda one: one.start_ns)
     overlapping = [
@@ -73,15 +80,20 @@ def test_nobody_who_held_a_worker_is_forgotten(
     assert {one.occupant.span_id for one in shares} == {one.occupant.span_id for one in plain_shares}
 
 
-@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(0, 26), st.integers(1, 26))
+@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(0, 26), st.integers(1, 26), WINDOWS)
 def test_shares_are_those_of_the_stretch_alone(
-    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, own_id: int, traces: int
+    holds: list[tuple[int, int, int]],
+    start_ns: int,
+    length_ns: int,
+    own_id: int,
+    traces: int,
+    windows: list[tuple[int, int]],
 ) -> None:
     """Divided once for all that are asked, or for this one alone: to the nanosecond, in the same order."""
     pool, end_ns = pool_of(holds), start_ns + length_ns
     for number, one in enumerate(pool.occupancies):
         one.trace_id, one.name = number % traces, "job"
-    past = PoolPast(start_ns)
+    past = past_of(windows, start_ns, end_ns)
     expected, other_ns = occupant_shares(start_ns, end_ns, past.held(pool, start_ns, end_ns), own_id)
     if len(expected) > OCCUPANT_LIMIT:
         expected = by_trace(expected)
@@ -90,9 +102,14 @@ def test_shares_are_those_of_the_stretch_alone(
         past.shares(pool, start_ns + 1, end_ns + 7)
 
 
-@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(2, 4))
+@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(2, 4), WINDOWS, st.integers(0, 9))
 def test_a_pool_was_full_until_the_last_moment_at_which_all_had_a_job(
-    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, size: int
+    holds: list[tuple[int, int, int]],
+    start_ns: int,
+    length_ns: int,
+    size: int,
+    windows: list[tuple[int, int]],
+    later: int,
 ) -> None:
     pool, end_ns = pool_of(holds), start_ns + length_ns
     pool.size = size
@@ -102,7 +119,8 @@ def test_a_pool_was_full_until_the_last_moment_at_which_all_had_a_job(
         if sum(one.start_ns <= ns and (not one.end_ns or one.end_ns > ns) for one in pool.occupancies) >= size
     ]
     expected = full[-1] + 1 if full else start_ns
-    assert PoolPast(start_ns).full_until(pool, start_ns, end_ns) == expected
+    past = past_of(windows, start_ns, max(start_ns, end_ns - later))  # a job may outlive its request
+    assert past.full_until(pool, start_ns, end_ns) == expected
 
 
 @given(

@@ -1,0 +1,58 @@
+"""Which change that a replay knows is what a report proposes. Decides by cause and situation alone."""
+
+from collections.abc import Iterator
+from shlex import quote
+from typing import Final
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.prediction.changes import Change, functions
+from whywait.analysis.prediction.holds import Recording
+from whywait.analysis.situations.situation import Situation, numbers
+from whywait.analysis.verdicts.judgement import Judgement, Reason
+
+LARGER: Final = 2  # times the size: of the limit that is to be raised
+_LIMITS: Final = (Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT)
+_RAISED: Final = (Situation.HOLDERS_WAIT, Situation.CONNECTIONS_HELD, Situation.INNER_LIMIT, Situation.BACKGROUND_HOLDS)
+_BATCHED: Final = (Situation.HOLDERS_COMPUTE, Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_NEED_CPU)
+_NOT_THERE: Final = {  # what the change takes away, whatever it costs elsewhere
+    Situation.BLOCKS_LOOP: ("loop_busy",), Situation.COMPUTES_ON_LOOP: ("loop_busy",),
+    Situation.CPU_OTHER_PROCESSES: ("cpu_wait",), Situation.CPU_QUOTA: ("cpu_wait",),
+    Situation.POOL_PER_REQUEST: ("pool_startup", "pool_shutdown"), Situation.HOLDERS_COLLECT: ("gc_pause",),
+}  # fmt: skip
+
+
+def proposed(one: Judgement, found: Recording) -> Change | None:
+    """Return the change for an endpoint's first reason; None where a replay knows none, or has not recorded its names."""
+    return next((change for reason in one.reasons[:1] for change in _changes(one, reason, found)), None)
+
+
+def _changes(one: Judgement, reason: Reason, found: Recording) -> Iterator[Change]:
+    kind, names = reason.remedy.situation, functions(found.programs)
+    if kind is Situation.SERIAL_AWAITS and reason.culprit in names:
+        yield Change(together=(reason.culprit,))
+    if kind in _RAISED and reason.cause in _LIMITS:
+        sizes = {
+            name: found.limits[key]
+            for key, said in found.names.items()
+            for name in said
+            if key in found.limits and name in reason.detail
+        }
+        if sizes:
+            name = max(sizes, key=len)  # as "work" in "pool 'work-2'"
+            yield Change(pools={name: LARGER * sizes[name]})
+    if kind in _BATCHED and reason.cause is Cause.POOL_QUEUE:
+        jobs = (numbers(other)["function"] for other in one.situations if other.kind is Situation.MANY_JOBS)
+        yield from (Change(batch=(str(name),)) for name in jobs if name in names)
+    if reason.cause is Cause.LOOP_BUSY and kind in (Situation.HOLDERS_WAIT, Situation.HOLDERS_COMPUTE):
+        yield Change(without=("loop_busy",))
+    if reason.cause is Cause.LOGGING_WAIT:
+        yield Change(without=("logging_wait",))
+    if kind in _NOT_THERE:
+        yield Change(without=_NOT_THERE[kind])
+
+
+def options(change: Change) -> str:
+    """Return the options of `whywait whatif` for a change that was proposed."""
+    pools = [f"--pool {quote(f'{name}={size}')}" for name, size in change.pools.items()]
+    words = (("without", change.without), ("together", change.together), ("batch", change.batch))
+    return " ".join([*pools, *(f"--{option} {name}" for option, names in words for name in map(quote, names))])

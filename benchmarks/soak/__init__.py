@@ -1,0 +1,1 @@
+"""A traced service under load for hours: what grows?"""

@@ -1,0 +1,88 @@
+"""What tasks compute for a request is its computing: tasks of its own that take turns on the loop, and the jobs of a
+worker task that serves all requests."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+import whywait
+from tests.tracer.conftest import Traced, traced_to
+from whywait import analysis
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.judgement import Judgement, judge
+
+__all__ = ["traced_to"]
+Begin = Callable[..., Traced]
+EACH_MS = 20
+TIMES = 5
+
+
+def compute() -> int:
+    """Compute for `EACH_MS` of this thread's CPU time; returns ns of wall time that this took."""
+    began_ns, until_ns = time.perf_counter_ns(), time.thread_time_ns() + EACH_MS * 1_000_000
+    while time.thread_time_ns() < until_ns:
+        sum(range(200))
+    return time.perf_counter_ns() - began_ns
+
+
+def judged_of(traced: Traced, endpoint: str) -> Judgement:
+    (one,) = [one for one in judge(analysis.analyze(traced.output)) if one.endpoint.endswith(endpoint)]
+    return one
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_tasks_of_a_request_that_take_turns_are_its_computing(traced_to: Begin, loop: str) -> None:
+    async def score() -> int:
+        return compute()
+
+    @whywait.traced
+    async def ranking() -> None:
+        await asyncio.gather(*(score() for _ in range(TIMES)))
+
+    traced = traced_to()
+    pytest.importorskip("uvloop").run(ranking()) if loop == "uvloop" else asyncio.run(ranking())
+    traced.stop()
+    told = judged_of(traced, "ranking")
+    (reason,) = [one for one in told.reasons if one.cause is analysis.Cause.COMPUTE]
+    assert reason.mean_ns / 1e6 == pytest.approx(TIMES * EACH_MS, rel=0.1)
+    assert reason.culprit.rpartition(".")[2] == "compute"
+    assert [one.kind for one in told.situations if one.kind is Situation.COMPUTES_ON_LOOP]
+    assert analysis.Cause.LOOP_BUSY not in [one.cause for one in told.reasons]
+
+
+def test_who_queues_for_a_worker_task_is_told_of_the_task_and_of_what_it_computes(traced_to: Begin) -> None:
+    queue: asyncio.Queue[asyncio.Future[int]] = asyncio.Queue()
+    waited_ns = []
+
+    async def worker() -> None:
+        while True:
+            asked = await queue.get()
+            asked.set_result(await asyncio.to_thread(compute))
+
+    @whywait.traced
+    async def scan() -> None:
+        asked = asyncio.get_running_loop().create_future()
+        queue.put_nowait(asked)
+        began_ns = time.perf_counter_ns()
+        await asked
+        waited_ns.append(time.perf_counter_ns() - began_ns)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(worker())
+        await asyncio.sleep(0)
+        await asyncio.gather(*(scan() for _ in range(TIMES)))
+        task.cancel()
+
+    traced = traced_to()
+    asyncio.run(main())
+    traced.stop()
+    told = judged_of(traced, "scan")
+    # where other programs use the CPUs, a job that lacks one for most of its time is a blocked one
+    reason = next(one for one in told.reasons if one.cause in (analysis.Cause.COMPUTE, analysis.Cause.BLOCKING_IO))
+    assert sum(one.mean_ns for one in told.reasons) == pytest.approx(sum(waited_ns) / TIMES, rel=0.1)
+    assert reason.culprit == "compute"
+    assert reason.remedy.situation is Situation.CONSUMER
+    (consumer,) = [one for one in told.situations if one.kind is Situation.CONSUMER]
+    assert str(consumer.numbers["task"]).endswith("worker")
