@@ -14,16 +14,11 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader
 
 from testbed.service import free_port
 from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from tests.analysis.live.test_top import wait_for, written
 from tests.analysis.live.traces import BUSY, QUEUED, lines_of, one
-from whywait.analysis.live import labels
-from whywait.analysis.live.counting import Counted
-from whywait.analysis.live.metrics import Instruments
 
 COMMAND = [sys.executable, "-m", "whywait", "metrics"]
 Labels = tuple[tuple[str, str], ...]
@@ -161,27 +156,6 @@ def test_the_histogram_counts_as_many_as_the_traces_stand_for(tmp_path: Path) ->
     assert total_s == pytest.approx(500 * 0.012 + 0.016)
     assert max(buckets) == 501  # both between 10 and 25 ms
     assert found.value("whywait.requests.analysed", endpoint="GET /") == 501
-
-
-def test_a_bucket_leads_to_a_trace_that_is_in_it() -> None:
-    reader = InMemoryMetricReader()
-    provider = MeterProvider([reader], shutdown_on_exit=False)
-    instruments = Instruments(provider.get_meter("whywait"), labels.Labels(), dict, int)
-    ids = {12: ("a1" * 16, "b1" * 8), 900: ("a2" * 16, "b2" * 8)}
-    for ms, (trace_id, span_id) in ids.items():
-        wall_ns = ms * 1_000_000
-        instruments.add(Counted("GET /", trace_id, 0, wall_ns, wall_ns, 1.0, {"compute": wall_ns}, {}, span_id))
-    told = reader.get_metrics_data()
-    assert told is not None
-    found = {
-        round(one.value * 1e3): (f"{one.trace_id:032x}", f"{one.span_id:016x}")
-        for metric in told.resource_metrics[0].scope_metrics[0].metrics
-        if metric.name == "whywait.wall.time" and isinstance(metric.data, Histogram)
-        for point in metric.data.data_points
-        for one in point.exemplars
-    }
-    assert found == ids
-    provider.shutdown()
 
 
 def test_endpoints_are_bounded_and_causes_are_a_closed_set(tmp_path: Path) -> None:
