@@ -49,7 +49,7 @@ def test_a_cell_ends_at_its_time(service: httpx.Client) -> None:
 
 
 def test_refusals_are_told(service: httpx.Client) -> None:
-    with pytest.raises(LoadError, match="none of 2 requests: HTTP 404"):
+    with pytest.raises(LoadError, match=r"answered no request \(2 sent\): HTTP 404"):
         asyncio.run(drive(str(service.base_url), "no-such-mode", 1, Bounds(60, 2)))
 
 
