@@ -69,7 +69,13 @@ def new(found: set[str]) -> set[str]:
 DECIDING = [
     path
     for path in rooms.files(
-        ROOT, "analysis/path", "analysis/attribution", "analysis/capacity", "analysis/situations", "analysis/verdicts"
+        ROOT,
+        "analysis/path",
+        "analysis/attribution",
+        "analysis/capacity",
+        "analysis/situations",
+        "analysis/verdicts",
+        "analysis/prediction",
     )
     if path.name
     not in {

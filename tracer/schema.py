@@ -185,6 +185,7 @@ WAKER_BLOCKED_JOB: Final = "blocked job"
 WAKER_SPAN_ID: Final = "whywait.waker.span_id"
 WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
+SEMAPHORE: Final = "Semaphore"  # in the name of what takes one: more than one may have it
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
 FOR_EGRESS: Final = "egress"  # FOR: the response was written, and the kernel had not sent all of it
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function

@@ -4,15 +4,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from whywait.analysis.causes import Cause
 from whywait.analysis.errors import InputError
 from whywait.analysis.prediction.batching import batched
 from whywait.analysis.prediction.holds import Recording
-from whywait.analysis.prediction.programs import LOOP, OWN, Give, Pause, Program, Resources, Run, Step, Steps, Take
+from whywait.analysis.prediction.programs import (
+    CONNECTIONS,
+    LOCK,
+    LOOP,
+    OWN,
+    POOL,
+    Give,
+    Pause,
+    Program,
+    Resources,
+    Run,
+    Step,
+    Steps,
+    Take,
+)
+from whywait.tracer import schema
 
-_LOCKS: Final = {"lock_wait": ("lock",), "logging_wait": ("lock",), "limiter_wait": ("lock",), "connection_wait": ("connections",),
-                 "pool_queue": ("pool", OWN)}  # fmt: skip
-_PAUSES: Final = {"await_io", "blocking_io", "pool_startup", "pool_shutdown", "gc_pause", "logging_wait"}
-CAUSES: Final = (*_LOCKS, *sorted(_PAUSES - {"logging_wait"}), "gil_wait", "cpu_wait", "loop_busy")
+_LOCKS: Final[Mapping[str, tuple[str, ...]]] = {
+    Cause.LOCK_WAIT: (LOCK,), Cause.LOGGING_WAIT: (LOCK,), Cause.LIMITER_WAIT: (LOCK,), Cause.CONNECTION_WAIT: (CONNECTIONS,),
+    Cause.POOL_QUEUE: (POOL, OWN),
+}  # fmt: skip
+_PAUSES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.GC_PAUSE, Cause.POOL_SHUTDOWN, Cause.POOL_STARTUP)
+CAUSES: Final = (*_LOCKS, *_PAUSES, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.LOOP_BUSY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +54,7 @@ def changed(
     Raises InputError for what the recording does not have."""
     limits = dict(resources.limits)
     for name, size in change.pools.items():
-        keys = [
-            key
-            for key, names in found.names.items()
-            if name in names and key[0] in ("pool", OWN, "connections", "lock")
-        ]
+        keys = [key for key, names in found.names.items() if name in names and key[0] in (POOL, OWN, CONNECTIONS, LOCK)]
         if not keys:
             known = sorted({name for names in found.names.values() for name in names if name})
             raise InputError(
@@ -81,13 +95,15 @@ def _without_cause(programs: Sequence[Program], resources: Resources, cause: str
     def kept(step: Step) -> Step | None:
         if isinstance(step, Take | Give) and isinstance(step.key, tuple) and step.key[0] in kinds:
             said = step.key[-1]
-            gone = cause not in ("lock_wait", "logging_wait") or (said == "logging_wait") == (cause == "logging_wait")
+            gone = cause not in (Cause.LOCK_WAIT, Cause.LOGGING_WAIT) or (said == schema.WAIT_LOGGING) == (
+                cause == Cause.LOGGING_WAIT
+            )
             return None if gone else step
-        if isinstance(step, Take | Give) and step.key == LOOP and cause == "loop_busy":
+        if isinstance(step, Take | Give) and step.key == LOOP and cause == Cause.LOOP_BUSY:
             return None
         return None if isinstance(step, Pause) and step.cause == cause else step
 
-    gil, cpus = cause != "gil_wait" and resources.gil, float("inf") if cause == "cpu_wait" else resources.cpus
+    gil, cpus = cause != Cause.GIL_WAIT and resources.gil, float("inf") if cause == Cause.CPU_WAIT else resources.cpus
     return mapped(programs, kept), replace(resources, gil=gil, cpus=cpus)
 
 

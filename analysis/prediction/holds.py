@@ -13,7 +13,7 @@ import numpy as np
 
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
-from whywait.analysis.prediction.programs import LOOP, Key, Program
+from whywait.analysis.prediction.programs import CONNECTIONS, LOCK, LOOP, Key, Program
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import NONE, Ints, SpanTable
 from whywait.tracer import schema
@@ -70,11 +70,11 @@ def held_key(parts: Parts, wait: int) -> Key | None:
     said = parts.attributes(wait)
     kind = said.get(schema.WAIT)
     if kind == schema.WAIT_CONNECTION:
-        return ("connections", said.get(schema.POOL_ID))
+        return (CONNECTIONS, said.get(schema.POOL_ID))
     if schema.LOCK_FILE in said and kind in (schema.WAIT_LOCK, schema.WAIT_LOGGING):
-        return ("lock", said[schema.LOCK_FILE], said.get(schema.LOCK_LINE), kind)
+        return (LOCK, said[schema.LOCK_FILE], said.get(schema.LOCK_LINE), kind)
     if kind == schema.WAIT_AWAIT and schema.BLOCKER_SPAN_ID in said and parts.of.waits.waker[wait] < 0:
-        return ("lock", said.get(schema.CODE_FILE), said.get(schema.CODE_LINE), str(said.get(schema.FOR, "")))
+        return (LOCK, said.get(schema.CODE_FILE), said.get(schema.CODE_LINE), str(said.get(schema.FOR, "")))
     return None
 
 
@@ -98,7 +98,7 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
             for name in (schema.CODE_FUNCTION, schema.POOL_NAME)
         }
         found.names[key] = names - {""}
-        first = _acquired(parts, owner, mine) if key[0] == "connections" else {wait: wait for wait in mine}
+        first = _acquired(parts, owner, mine) if key[0] == CONNECTIONS else {wait: wait for wait in mine}
         last = list(first)
         size = _size(parts, key, mine)
         length = _usual(parts, owner, last, mine, size)
@@ -139,10 +139,10 @@ def _next(parts: Parts, owner: Ints, wait: int, activity: int) -> int:
 
 def _size(parts: Parts, key: Key, waits: list[int]) -> int:
     """How many can hold it at once: one a lock, as many as it has a connection pool; 0: not known, a semaphore."""
-    if key[0] == "connections":
+    if key[0] == CONNECTIONS:
         sizes = [parts.attributes(wait).get(schema.POOL_SIZE) for wait in waits]
         return max((size for size in sizes if isinstance(size, int)), default=1)
-    return 0 if "Semaphore" in str(key[-1]) else 1
+    return 0 if schema.SEMAPHORE in str(key[-1]) else 1
 
 
 def _usual(parts: Parts, owner: Ints, last: list[int], waits: list[int], size: int) -> int | None:

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from whywait.analysis.causes import Cause
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, GIL, LOCK, RUN_QUEUE
 from whywait.analysis.prediction.holds import QUEUES, Parts, Place, Recording, held_key
-from whywait.analysis.prediction.programs import LOOP, OWN, Give, Join, Key, Pause, Run, Start, Step, Steps, Take
+from whywait.analysis.prediction.programs import LOOP, OWN, POOL, Give, Join, Key, Pause, Run, Start, Step, Steps, Take
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import SpanTable
 from whywait.tracer import schema
@@ -56,7 +57,7 @@ class Activity:
             names: tuple[str, ...] = ()
             for at in order:
                 step = steps[at]
-                if isinstance(step, Pause) and step.cause == "await_io":
+                if isinstance(step, Pause) and step.cause == Cause.AWAIT_IO:
                     names = step.names
                 elif isinstance(step, Join):
                     names = ()
@@ -135,7 +136,7 @@ class Activity:
             return
         length = int(share * self.parts.pieces.length[piece])
         self.found.foreign_ns += length if self.parts.of.waits.waker[wait] >= 0 else 0
-        cause = "await_io" if kind == schema.WAIT_AWAIT else kind
+        cause = Cause.AWAIT_IO if kind == schema.WAIT_AWAIT else kind
         self.pause(float(length), _functions(self.parts, piece)[0], cause)
 
     def awaited(self, wait: int) -> list[int]:
@@ -197,7 +198,7 @@ def _pool(found: Recording, parts: Parts, activity: int) -> Key | None:
     while parts.of.spawner[root] >= 0:
         root = int(parts.of.spawner[root])
     own = isinstance(age, int) and age < parts.of.start[activity] - parts.of.start[root]
-    key: Key = (OWN, str(said.get(schema.POOL_LINE))) if own else ("pool", number)
+    key: Key = (OWN, str(said.get(schema.POOL_LINE))) if own else (POOL, number)
     found.limits[key] = size
     found.names.setdefault(key, set()).add(str(said.get(schema.POOL_NAME, "")))
     return key
