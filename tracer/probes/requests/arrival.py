@@ -75,8 +75,12 @@ def came_at(loop: Loop, now: int, age_ns: int, is_new: bool, tick_ns: int) -> in
         since_ns = loop.woke_ns
     if since_ns < loop.polled_from_ns <= found_ns and not is_new:
         since_ns = loop.polled_from_ns
-    since_ns = min(since_ns, found_ns)
-    return (since_ns + max(since_ns, min(at_ns + within_ns, found_ns))) // 2
+    until_ns = at_ns + within_ns
+    if until_ns > found_ns:  # comparisons: `min` and `max` cost a request some 0.3 µs
+        until_ns = found_ns
+    if since_ns >= until_ns:
+        return since_ns if since_ns < found_ns else found_ns
+    return (since_ns + until_ns) // 2
 
 
 def awake_since(loop: Loop, now: int, sent_ns: int) -> int:
