@@ -72,7 +72,9 @@ class _Connections:
         """The connection has ended."""
         self.with_nagle.discard(id(protocol))
         self.drained(protocol)
-        self.unsent.pop(id(protocol), None)  # the kernel may go on sending it
+        left = self.unsent.pop(id(protocol), None)
+        if left is not None:
+            left.is_sent()  # looked at now, since its client may have gone with it; else the kernel goes on sending it
 
 
 def _patched(module: Any, protocol_name: str) -> Undo:
