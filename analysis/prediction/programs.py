@@ -13,11 +13,10 @@ from typing import Any, Final, NamedTuple
 Key = str | tuple[Any, ...]
 """Names what is limited. A tuple that begins with OWN is made anew by each request, such as a pool of its own."""
 OWN: Final = "own"
-POOL, CONNECTIONS, LOCK = (
-    "pool",
-    "connections",
-    "lock",
-)  # the others' first words: workers, connections; locks and limits
+# with which the others begin
+POOL: Final = "pool"
+CONNECTIONS: Final = "connections"
+LOCK: Final = "lock"  # or a limit
 LOOP: Final = "loop"
 
 

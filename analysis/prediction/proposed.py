@@ -15,9 +15,9 @@ _LIMITS: Final = (Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT)
 _RAISED: Final = (Situation.HOLDERS_WAIT, Situation.CONNECTIONS_HELD, Situation.INNER_LIMIT, Situation.BACKGROUND_HOLDS)
 _BATCHED: Final = (Situation.HOLDERS_COMPUTE, Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_NEED_CPU)
 _NOT_THERE: Final = {  # what the change takes away, whatever it costs elsewhere
-    Situation.BLOCKS_LOOP: ("loop_busy",), Situation.COMPUTES_ON_LOOP: ("loop_busy",),
-    Situation.CPU_OTHER_PROCESSES: ("cpu_wait",), Situation.CPU_QUOTA: ("cpu_wait",),
-    Situation.POOL_PER_REQUEST: ("pool_startup", "pool_shutdown"), Situation.HOLDERS_COLLECT: ("gc_pause",),
+    Situation.BLOCKS_LOOP: (Cause.LOOP_BUSY,), Situation.COMPUTES_ON_LOOP: (Cause.LOOP_BUSY,),
+    Situation.CPU_OTHER_PROCESSES: (Cause.CPU_WAIT,), Situation.CPU_QUOTA: (Cause.CPU_WAIT,),
+    Situation.POOL_PER_REQUEST: (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.HOLDERS_COLLECT: (Cause.GC_PAUSE,),
 }  # fmt: skip
 
 
@@ -44,9 +44,9 @@ def _changes(one: Judgement, reason: Reason, found: Recording) -> Iterator[Chang
         jobs = (numbers(other)["function"] for other in one.situations if other.kind is Situation.MANY_JOBS)
         yield from (Change(batch=(str(name),)) for name in jobs if name in names)
     if reason.cause is Cause.LOOP_BUSY and kind in (Situation.HOLDERS_WAIT, Situation.HOLDERS_COMPUTE):
-        yield Change(without=("loop_busy",))
+        yield Change(without=(Cause.LOOP_BUSY,))
     if reason.cause is Cause.LOGGING_WAIT:
-        yield Change(without=("logging_wait",))
+        yield Change(without=(Cause.LOGGING_WAIT,))
     if kind in _NOT_THERE:
         yield Change(without=_NOT_THERE[kind])
 

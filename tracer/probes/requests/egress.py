@@ -77,10 +77,9 @@ class Unsent:
                 self._looked_ns = now
                 return False
             if not is_last:  # since the latest look; of a socket that has gone, no more is known
-                is_known = told is not None and told.bytes > 0
                 # the kernel counts in ticks: no later than this, so that no more is told than the client waited
-                ago_ns = told.ago_ns + TICK_NS if told is not None and is_known else (now - looked_ns) // 2
-                now = max(now - ago_ns, looked_ns)
+                is_known = told is not None and told.bytes > 0
+                now = max(now - told.ago_ns - TICK_NS, looked_ns) if told and is_known else (looked_ns + now) // 2
             self.end(now)
         except Exception as error:
             probe_failed("egress", error)
