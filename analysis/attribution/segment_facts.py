@@ -145,7 +145,10 @@ def _followed_elsewhere(spans: SpanTable, activities: Activities) -> Bools:
 
 
 def _own_turns(spans: SpanTable, rows: Ints) -> Bools:
-    """By entry of `rows`: whether it is a wait for the loop behind tasks of the same trace alone, which computed there."""
+    """By entry of `rows`: whether it is a wait for the loop behind steps of tasks of its own trace alone, which computed.
+
+    A callback that was scheduled in a task's context is no step of it: it is longer than all that the task ran.
+    """
     found = np.zeros(len(rows), dtype=bool)
     had_cpu = 1 - np.maximum(spans.ints(rows, schema.RUN_QUEUE_NS), 0) / np.maximum(
         spans.end[rows] - spans.start[rows], 1
@@ -155,7 +158,10 @@ def _own_turns(spans: SpanTable, rows: Ints) -> Bools:
         traces, ids = (objects([one[key] for one in ahead]) for key in (4, 5))
         of = spans.find(traces, ids)
         if len(ahead) and (of >= 0).all() and (traces == spans.trace_ids[rows[at]]).all():
-            found[at] = spans.ints(of, schema.CPU_NS).sum() * 2 > spans.ints(of, schema.RUN_NS).sum() * had_cpu[at]
+            ran_ns = spans.ints(np.unique(of), schema.RUN_NS).sum()
+            steps = ran_ns >= sum(max(one[6], 0) for one in ahead)
+            cpu_ns = spans.ints(np.unique(of), schema.CPU_NS).sum()
+            found[at] = steps and cpu_ns * 2 > ran_ns * had_cpu[at]
     return found
 
 

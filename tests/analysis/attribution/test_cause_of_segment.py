@@ -146,6 +146,34 @@ def test_a_loop_that_ran_something_else_is_named_with_its_request() -> None:
 
 
 @pytest.mark.parametrize(
+    ("run", "cause", "detail"),
+    [(9, "compute", "running crunch (app.py:30)"), (7, "loop_busy", "the loop ran crunch (app.py:30)")],
+    ids=["a_step_of_the_task", "a_callback_in_its_context"],
+)
+def test_what_the_request_itself_ran_on_the_loop_is_its_own_only_in_a_step(run: int, cause: str, detail: str) -> None:
+    table = causes(
+        """
+        server GET         |-------------------|
+        task   root GET    |-------------------|  cpu=1
+        wait   w    root   |---------|            waker=part
+        task   part root   |---------|
+        task   other root  |---------|
+        wait   busy part   |--------|             type=loop_busy
+    """,
+        {
+            "other": {schema.RUN_NS: run * UNIT_NS, schema.CPU_NS: run * UNIT_NS},
+            "busy": {
+                schema.BLOCKER_FUNCTION: "crunch", schema.BLOCKER_FILE: "app.py", schema.BLOCKER_LINE: 30,
+                schema.BLOCKER_TRACE_ID: trace_id("a"), schema.BLOCKER_SPAN_ID: f"{5:016x}",
+                schema.BLOCKER_NS: 8 * UNIT_NS,
+            },
+        },
+    )  # fmt: skip
+    told = table[table["detail"] == detail]
+    assert (told["cause"].tolist(), told["amount_ns"].sum()) == ([cause], 9 * UNIT_NS), table
+
+
+@pytest.mark.parametrize(
     ("kind", "cause"),
     [
         ("pool_queue", "pool_queue"), ("pool_startup", "pool_startup"), ("pool_shutdown", "pool_shutdown"),
