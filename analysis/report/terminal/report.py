@@ -15,7 +15,7 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.report.terminal.links import linked_in
 from whywait.analysis.report.terminal.parts import folded, notes, number
 from whywait.analysis.report.told import Told, told_of
-from whywait.analysis.text import milliseconds, place, safe
+from whywait.analysis.text import counted, in_brackets, milliseconds, place, safe
 from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict
@@ -60,7 +60,7 @@ def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
     causes = f"top {TOP_CAUSES} causes: ms, share"
     table = Table(folded("endpoint"), *numbers, causes, number("unexplained"), title=_WHERE)
     for row in _endpoints(analysis, verdicts):
-        table.add_row(Text(row.name), row.requests, *row.walls, ", ".join(row.causes), ", ".join(row.unexplained))
+        table.add_row(Text(row.name), f"{row.requests:,}{row.traced}", *row.walls, ", ".join(row.causes), ", ".join(row.unexplained))
         if row.handler:
             table.add_row(Text("  of it in the handler", style="dim"), "", *row.handler)
     return table
@@ -70,7 +70,7 @@ def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
     """The same for a narrow screen: one line per endpoint, and below it one per cause."""
     lines = [Text(_WHERE, style="italic")]
     for row in _endpoints(analysis, verdicts):
-        lines.append(Text.assemble((row.name, "bold"), f"  {row.requests} request{'s' * (row.requests != '1')}"))
+        lines.append(Text.assemble((row.name, "bold"), f"  {counted(row.requests, 'request')}{row.traced}"))
         for walls, where in ((row.walls, " felt by clients" if row.handler else ""), (row.handler, " in the handler")):
             if walls:
                 lines.append(Text("  p50 {}, p95 {}, p99 {} ms".format(*walls) + where))
@@ -80,7 +80,8 @@ def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
 
 class _Row(NamedTuple):
     name: str
-    requests: str
+    requests: int
+    traced: str  # how many were traced, in brackets, where not all were
     walls: list[str]  # p50, p95, p99 in ms, felt by clients
     handler: list[str]  # in the handler; [] where that is no other time
     causes: list[str]
@@ -95,7 +96,8 @@ def _endpoints(analysis: Analysis, verdicts: list[Verdict]) -> Iterator[_Row]:
         unknown = rows[rows["cause"] == Cause.UNEXPLAINED]["mean_ns"].sum()
         yield _Row(
             safe(one.endpoint),
-            str(one.requests) if one.requests == one.traced else f"{one.requests} ({one.traced} traced)",
+            one.requests,
+            "" if one.requests == one.traced else in_brackets(f"{one.traced:,} traced"),
             [milliseconds(wall) for wall in one.felt_ns],
             [milliseconds(wall) for wall in one.handler_ns],
             [
