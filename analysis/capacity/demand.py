@@ -28,11 +28,13 @@ DEMAND_COLUMNS: Final = (
     "demand_ns",  # float64: of that, without its waits for other resources meanwhile
     "wait_ns",  # float64: how long the request's work waited for it
     "visits",  # float64: how often
-    "evidence",  # an Evidence value
+    "evidence",  # the weakest Evidence of its parts
     "weight",  # float64, of the request
 )  # fmt: skip
 _KEY: Final = ["request_id", "resource", "name"]
 _SUMS: Final = ["held_ns", "demand_ns", "wait_ns", "visits"]
+# not as texts: pandas would find the largest text of a group on threads of pyarrow's
+_WEAKEST_LAST: Final = pd.CategoricalDtype(list(Evidence), ordered=True)
 
 
 class Resource(StrEnum):
@@ -60,6 +62,7 @@ def demand(analysis: Analysis) -> pd.DataFrame:
     """Return one row per analysed request and resource that it held or waited for (DEMAND_COLUMNS), amounts in ns."""
     own = own_spans(analysis)
     parts = pd.concat([one.assign(resource=str(kind)) for kind, one in _parts(own)], ignore_index=True)
+    parts["evidence"] = parts["evidence"].astype(_WEAKEST_LAST)
     sums = parts.groupby(_KEY, sort=False)[_SUMS].sum()
     first = parts.groupby(_KEY, sort=False)[["servers", "evidence"]].max()
     table = sums.join(first).reset_index()

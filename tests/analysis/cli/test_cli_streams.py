@@ -36,6 +36,30 @@ def test_a_reader_that_is_gone_ends_it_quietly_with_0(tmp_path: Path, form: list
     assert (done.returncode, done.stderr) == (0, "")
 
 
+AT_ITS_END = """
+import atexit, os, sys
+
+def threads():
+    print(*(open(f"/proc/self/task/{one}/comm").read().strip() for one in os.listdir("/proc/self/task")), file=sys.stderr)
+
+atexit.register(threads)
+from whywait.analysis.cli.application import main
+main(["report", sys.argv[1]])
+"""
+
+
+def test_a_report_starts_no_thread_that_its_end_could_meet(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    path.write_text(GOOD)
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ITS_END, str(path)],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, timeout=120,
+        check=False,
+    )  # fmt: skip
+    threads = [one for one in done.stderr.split() if one != "jemalloc_bg_thd"]  # pyarrow's, for unused memory
+    assert len(threads) == 1, done.stderr
+
+
 @pytest.mark.parametrize("last", ["²s", "99999999999999d", "40000000000s", "-1h", "h", ""])
 def test_a_span_of_time_that_is_none(last: str) -> None:
     refused(whywait("report", "x", f"--last={last}"), "--last")
