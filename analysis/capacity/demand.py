@@ -33,7 +33,7 @@ DEMAND_COLUMNS: Final = (
 )  # fmt: skip
 _KEY: Final = ["request_id", "resource", "name"]
 _SUMS: Final = ["held_ns", "demand_ns", "wait_ns", "visits"]
-# not as texts: pandas would find the largest text of a group on threads of pyarrow's
+# not as texts: pandas would find the largest text of a group on pyarrow's threads
 _WEAKEST_LAST: Final = pd.CategoricalDtype(list(Evidence), ordered=True)
 
 

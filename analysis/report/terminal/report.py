@@ -60,7 +60,8 @@ def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
     causes = f"top {TOP_CAUSES} causes: ms, share"
     table = Table(folded("endpoint"), *numbers, causes, number("unexplained"), title=_WHERE)
     for row in _endpoints(analysis, verdicts):
-        table.add_row(Text(row.name), f"{row.requests:,}{row.traced}", *row.walls, ", ".join(row.causes), ", ".join(row.unexplained))
+        count = f"{row.requests:,}{row.traced}"
+        table.add_row(Text(row.name), count, *row.walls, ", ".join(row.causes), ", ".join(row.unexplained))
         if row.handler:
             table.add_row(Text("  of it in the handler", style="dim"), "", *row.handler)
     return table
