@@ -114,7 +114,8 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.GC_PAUSE: CauseInfo(
         "stopped by the garbage collector", "stopped by the garbage collector",
-        "Do not call gc.collect() in requests; create fewer objects; gc.freeze() after start-up; raise gc.set_threshold.",
+        "Create fewer objects at once (rows as tuples or arrays instead of a dict or model each; parts instead of all); "
+        "gc.freeze() after start-up, which spares what the service keeps; raise gc.set_threshold.",
         ("#a23b72", "#e07bb0"), {schema.WAIT_GC: "garbage collection{collected}"},
         Culprit.CALLER,
     ),

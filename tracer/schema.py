@@ -187,6 +187,7 @@ WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 SEMAPHORE: Final = "Semaphore"  # in the name of what takes one: more than one may have it
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
+FOR_ASKED_COLLECTION: Final = "gc.collect of "  # FOR begins so: the code called gc.collect itself
 FOR_EGRESS: Final = "egress"  # FOR: the response was written, and the kernel had not sent all of it
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 # the function of an installed library that the user's code (code.*) called, if one stands between both

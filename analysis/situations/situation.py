@@ -50,6 +50,7 @@ class Situation(StrEnum):
     HOLDERS_NEED_LOOP = "holders_need_loop"
     HOLDERS_QUEUE = "holders_queue"
     HOLDERS_COLLECT = "holders_collect"
+    ASKED_TO_COLLECT = "asked_to_collect"
     STAMPEDE = "stampede"
     CLIENT_PER_REQUEST = "client_per_request"
     CONNECTS = "connects"

@@ -29,6 +29,7 @@ from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_
 from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.pool_use import pool_situations, pool_use, sensitive_threads, thread_hops
+from whywait.analysis.situations.running.asked_to_collect import asked_to_collect
 from whywait.analysis.situations.running.computing import computing, is_named, spins
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_starvation
@@ -65,6 +66,7 @@ _IN_SPANS: Final = (
     Cause.BLOCKING_IO,
     Cause.AWAIT_IO,
     Cause.COMPUTE,
+    Cause.GC_PAUSE,
 )  # whose spans' attributes are asked
 _STANDS_IN: Final = (Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT)
 _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.REQUEST_IO)
@@ -72,6 +74,7 @@ _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
     holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, thread_hops, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
+    asked_to_collect,
     loop_blocked, collected_serially, gil_starvation, timers, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 

@@ -37,6 +37,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
      "fewer objects; gc.freeze() after start-up; raise gc.set_threshold."),
+    ((Cause.GC_PAUSE,), Situation.ASKED_TO_COLLECT,
+     "Do not call gc.collect() while requests run ({who}): the collector runs by itself when it must; call it at start-up, "
+     "before gc.freeze()."),
     (tuple(Cause), Situation.COLD_START,
      "Do it at start-up, before the first request: {detail}."),
     ((Cause.COMPUTE, Cause.LOOP_BUSY, Cause.GIL_WAIT), Situation.CLIENT_PER_REQUEST,

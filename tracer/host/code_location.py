@@ -31,6 +31,9 @@ class Place(NamedTuple):
 FUNCTION_OF: Final = itemgetter(0, 1)  # a place without its line
 
 
+NOWHERE: Final = Place("", "", 0)
+
+
 class Site(NamedTuple):
     """Where a task was suspended: in the user's code, and in the innermost awaited function."""
 

@@ -68,7 +68,9 @@ def keep_callback(
         recorder = recorders.active
         if recorder is not None and duration_ns >= recorder.config.block_ns:
             name = code.co_qualname if code is not None else type(callback).__name__
-            recorder.background.append((name, Block(start_ns, end_ns, -1, sample, 0)))
+            share = sample.cpu_share if sample is not None else None
+            cpu_ns = -1 if share is None else int(share * duration_ns)
+            recorder.background.append((name, Block(start_ns, end_ns, cpu_ns, sample, 0)))
         whose = (0, 0, code, sample, None)
     loop.callbacks.append(untracked(made(Callback, (start_ns, end_ns, duration_ns, 1, *whose, queued_ns))))
 

@@ -15,6 +15,7 @@ class Sample(NamedTuple):
 
     place: Place
     syscall: str | None  # the system call in which the thread slept, if it slept
+    cpu_share: float | None = None  # of the time between the first look and the last; None after one look
 
 
 class Block(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Sequence
 
 from whywait.tracer import schema as s
-from whywait.tracer.offcpu.explanation import OffCpu
+from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.loop import Block, users_place
 from whywait.tracer.records.occupancy import DeviceCall
@@ -129,7 +129,8 @@ def background_span(name: str, block: Block, trace_id: int, signals: Sequence[st
     """The span, and trace, of a long callback outside any request."""
     if block.sample is not None:
         name = block.sample.place.function
-    about = AboutBlock(sample=block.sample, signals=signals)
+    off_cpu = OffCpu(block.cpu_ns) if block.cpu_ns >= 0 else UNSEEN
+    about = AboutBlock(off_cpu=off_cpu, sample=block.sample, signals=signals)
     return SpanSpec(f"{s.BLOCK_SPAN_PREFIX}{name}", trace_id, new_span_id(), 0, block.start_ns, block.end_ns, about)
 
 

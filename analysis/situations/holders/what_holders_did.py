@@ -11,7 +11,10 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.measure.weights import weighted
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, attribute, identities
+from whywait.analysis.spans.held_loop import nobodys_blocks
+from whywait.analysis.text import place
+from whywait.tracer import schema
 
 FOLLOWED: Final = (
     Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.LOGGING_WAIT, Cause.CONNECTION_WAIT, Cause.LOOP_BUSY,
@@ -41,7 +44,7 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
     known = analysis.causes[[*_OF_HOLDER, "request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
     rows = _longest(known, "amount_ns", ["request_id"], _MOST_ROWS)[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
-    during = _during(waits, rows)
+    during = pd.concat([_during(waits, rows), _of_nobody(waits, analysis.spans)], ignore_index=True)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
         part=1, did="", doing="", at="", evidence="", stood="", stood_file="", stood_line=pd.Series(dtype="Int64")
@@ -72,6 +75,33 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     seen = seen.assign(part=ns, itself=itself & ~stands)[(ns > 0) & (stands | _of_another(seen))]
     by_itself = (seen["part"] * seen["itself"]).groupby(seen["wait"]).transform("sum")
     return seen[seen["itself"] | (by_itself < _ITSELF * seen["ns"])]
+
+
+def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
+    """What code of no request did while it held the loop: by its CPU time, and the call in which samples saw it asleep.
+    A futex may be the GIL's, which the look itself takes."""
+    waits = waits[(waits["cause"] == Cause.LOOP_BUSY) & (waits["culprit_trace_id"] == "")]
+    blocks = nobodys_blocks(spans) if len(waits) else spans[:0].assign(function="", file="", line=0, ns=0)
+    blocks = blocks.assign(
+        at=identities(blocks), call=attribute(blocks, schema.BLOCK_SYSCALL),
+        share=[one.get(schema.CPU_NS, np.nan) for one in blocks["attributes"]] / blocks["ns"],
+        stood=blocks["function"], stood_file=blocks["file"], stood_line=blocks["line"].astype("Int64"),
+    )[["start_ns", "end_ns", "at", "call", "share", "stood", "stood_file", "stood_line"]]  # fmt: skip
+    blocks = blocks.rename(columns={"start_ns": "from_ns", "end_ns": "until_ns"})
+    seen = waits.merge(blocks, left_on=["culprit", "culprit_file"], right_on=["stood", "stood_file"])
+    ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
+    seen = seen[ns > 0].assign(part=ns, evidence=str(Evidence.SAMPLED))
+    at = [place(file, line) for file, line in zip(seen["stood_file"], seen["stood_line"], strict=True)]
+    inside = seen["stood"] + pd.Series([f" ({one})" for one in at], index=seen.index, dtype=object)
+    asleep = ~seen["call"].isin(["", schema.SYSCALL_FUTEX])
+    share = seen["share"].mask(seen["share"].isna() & asleep, 0.0)
+    parts = (
+        seen.assign(did=str(Cause.COMPUTE), doing="running " + inside, part=seen["part"] * share)[share > 0],
+        seen.assign(
+            did=str(Cause.BLOCKING_IO), doing="in " + seen["call"] + " in " + inside, part=seen["part"] * (1 - share)
+        )[asleep],
+    )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
 
 
 def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

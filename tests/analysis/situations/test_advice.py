@@ -85,6 +85,28 @@ def test_a_pool_s_queue_by_what_its_workers_do(
     assert words in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("generation", "situation", "words"),
+    [
+        (f"{schema.FOR_ASKED_COLLECTION}generation 2", "/asked_to_collect", "gc.collect() while requests run (tidy (srv/app.py:7))"),
+        ("generation 2", "", "Create fewer objects"),
+    ],
+    ids=["asked for", "by itself"],
+)  # fmt: skip
+def test_a_collection_that_was_asked_for_and_one_that_came_by_itself(
+    generation: str, situation: str, words: str
+) -> None:
+    place = {schema.CODE_FUNCTION: "tidy", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 7}
+    picture = """
+        server GET       |--------------|
+        task   root GET  |--------------|   cpu=5
+        wait   w    root   |---------|      type=gc_pause
+    """
+    found = told(picture, {"w": {schema.FOR: generation, schema.FOR_MODULE: "gc", **place}})
+    assert key(found, Cause.GC_PAUSE) == f"gc_pause{situation}"
+    assert words in found.remedy
+
+
 def test_whose_work_is_unknown_is_not_judged_by_it() -> None:
     unknown = {**OCCUPIED, schema.OCCUPANT_TRACE_IDS: [""], schema.OCCUPANT_SPAN_IDS: [""]}
     found = queued(schema.WAIT_POOL_QUEUE, WAITING, {**unknown, schema.OCCUPANT_NAMES: ["somebody"]})

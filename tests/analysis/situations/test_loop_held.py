@@ -92,6 +92,43 @@ def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
     assert not [one for one in behind.judgement.situations if one.kind is Situation.LOOP_HELD]
 
 
+@pytest.mark.parametrize(
+    ("seen", "situation", "says"),
+    [
+        ({schema.BLOCK_SYSCALL: "recvfrom", schema.CPU_NS: 0}, Situation.HOLDERS_WAIT, "use an asynchronous client"),
+        ({schema.BLOCK_SYSCALL: "recvfrom"}, Situation.HOLDERS_WAIT, "in recvfrom in flush (shop/jobs.py:7)"),
+        (
+            {schema.BLOCK_SYSCALL: "futex", schema.CPU_NS: 8_000_000},
+            Situation.HOLDERS_COMPUTE,
+            "It computes on the loop",
+        ),
+        (
+            {schema.BLOCK_SYSCALL: "futex"},
+            None,
+            INFO[Cause.LOOP_BUSY].remedy,
+        ),  # the GIL, which the look took, or a lock
+        ({}, None, INFO[Cause.LOOP_BUSY].remedy),
+    ],
+)
+def test_what_held_the_loop_for_no_request_is_told_by_what_samples_saw_of_it(
+    seen: dict[str, object], situation: Situation | None, says: str
+) -> None:
+    picture = """
+        server GET          |--------------|
+        task   root GET     |--------------|     from=kernel cpu=5
+        wait   b    root    |--------|           type=loop_busy
+        block  one          |--------|           trace=b
+    """
+    blocker = {
+        schema.BLOCKER_FUNCTION: "flush", schema.BLOCKER_FILE: "/srv/shop/jobs.py", schema.BLOCKER_LINE: 7,
+        schema.BLOCKER_NS: 9_000_000,
+    }  # fmt: skip
+    (got,) = verdict(analyze(drawn(picture, {"GET": ROUTE, "one": FLUSH | seen, "b": blocker})))
+    kinds = [one.kind for one in got.judgement.situations if one.kind.startswith("holders")]
+    assert kinds == ([situation] if situation else [])
+    assert says in got.remedy
+
+
 def test_where_another_wait_is_significant_it_is_no_part_of_the_answer() -> None:
     busy = told(
         HELD

@@ -9,18 +9,17 @@ from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import Place, Site, is_library, user_place
+from whywait.tracer.host.code_location import NOWHERE, Site, user_place
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.loop import Loop, Sample
 from whywait.tracer.records.request import Job
-from whywait.tracer.schema import WAIT_GC
+from whywait.tracer.schema import FOR_ASKED_COLLECTION, WAIT_GC
 
 name: Final = "gc"
 needs: Final = ()
 available: Final = always
-_NOBODY: Final = Place("", "", 0)
 _MIN_NS = 50_000
 _LONG_NS = 2_000_000  # a callback is sampled from this length on, unless the watchdog did
 
@@ -62,14 +61,13 @@ def _ended(start_ns: int, end_ns: int, generation: int) -> None:
 
 
 def _site(interrupted: FrameType, generation: int) -> Site:
-    """Which generation, and the user's code that asked for it, by a line that calls `collect`, or that made objects when
-    it began: who makes most of them is met most often."""
+    """Which generation, and the code that asked for it, by a line that calls `collect`, or that made objects when it
+    began: who makes most of them is met most often."""
     code = interrupted.f_code
     asked = "collect" in code.co_names and _names_collect(code, interrupted.f_lineno)
-    place = user_place(interrupted)
-    if place is None or (is_library(place.file) and not asked):
-        place = _NOBODY
-    return Site(place, f"{'gc.collect of ' if asked else ''}generation {generation}", "gc")
+    return Site(
+        user_place(interrupted) or NOWHERE, f"{FOR_ASKED_COLLECTION if asked else ''}generation {generation}", "gc"
+    )
 
 
 @lru_cache(maxsize=64)

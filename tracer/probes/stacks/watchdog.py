@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from whywait.tracer.host.code_location import FUNCTION_OF, Place, place_of_thread, places_of_threads
 from whywait.tracer.host.names.syscall_names import call_name
 from whywait.tracer.host.own_thread import OwnThread, all_threads
+from whywait.tracer.host.thread_clocks import cpu_ns_of
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.stacks.alarm import Alarm
@@ -233,11 +234,13 @@ class _Seen:
     def __init__(self, run_start_ns: int, sample: tuple[int, Sample] | None) -> None:
         self.run_start_ns = run_start_ns
         self.next_age_ns = 0
+        self.first: tuple[int, int] | None = None  # its age and its thread's CPU time at the first look, ns
         self.places: Counter[Place] = Counter()
         # a garbage collection may have sampled it within C code that holds the GIL
         if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()
+        self.cpu_share: float | None = None
 
     def look(self, loop: Loop, age_ns: int) -> Place | None:
         self.next_age_ns = int(age_ns * 1.2)
@@ -245,6 +248,7 @@ class _Seen:
         if place is None or loop.run_start_ns != self.run_start_ns:
             return None
         self.places[place] += 1
+        self._time(loop, age_ns)
         # what was in C until now ends as soon as it gets the GIL, which the next question releases
         self._tell(loop)
         syscall = _sleeps_in(loop.native_id)
@@ -256,7 +260,13 @@ class _Seen:
     def _tell(self, loop: Loop) -> None:
         chief = summed(self.places.most_common(), FUNCTION_OF)[0][0]
         slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
-        loop.sample = (self.run_start_ns, Sample(chief, slept_in))
+        loop.sample = (self.run_start_ns, Sample(chief, slept_in, self.cpu_share))
+
+    def _time(self, loop: Loop, age_ns: int) -> None:
+        cpu_ns = cpu_ns_of(loop.native_id)
+        first_age_ns, first_cpu_ns = self.first = self.first or (age_ns, cpu_ns)
+        if age_ns > first_age_ns and cpu_ns:
+            self.cpu_share = min((cpu_ns - first_cpu_ns) / (age_ns - first_age_ns), 1.0)
 
 
 def _sleeps_in(native_id: int) -> str | None:

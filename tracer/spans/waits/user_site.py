@@ -4,8 +4,10 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import Final
 
-from whywait.tracer.host.code_location import Site, is_library
+from whywait.tracer.host.code_location import NOWHERE, Site, is_library
+from whywait.tracer.records.loop import users_place
 from whywait.tracer.records.request import Activity, Wait
+from whywait.tracer.schema import FOR_ASKED_COLLECTION, WAIT_GC
 
 _END: Final = attrgetter("end_ns")
 _FARTHEST: Final = 8
@@ -17,6 +19,9 @@ def user_site(activity: Activity, wait: Wait) -> Site | None:
     site, outer = wait.site, activity.spawner
     if site is None or not is_library(site.user.file):
         return site
+    if wait.kind == WAIT_GC and not site.leaf_function.startswith(FOR_ASKED_COLLECTION):
+        place = users_place(site.user, activity.request)  # for whom the library made its objects, if that is known
+        return site._replace(user=NOWHERE if is_library(place.file) else place)
     for _ in range(_FARTHEST):
         if outer is None:
             break

@@ -74,6 +74,24 @@ def test_what_a_collection_showed_of_c_code_counts_as_a_look(looked_at: int, tol
     assert (run_start_ns, sample.place.function.rsplit(".", 1)[-1]) == (7, told)
 
 
+def test_a_long_callback_has_the_part_of_the_time_in_which_it_computed() -> None:
+    loop: Any = SimpleNamespace(
+        thread_id=threading.get_ident(), native_id=threading.get_native_id(), run_start_ns=7, sample=None
+    )
+    computes, sleeps = _Seen(7, None), _Seen(7, None)
+    computes.look(loop, 0)
+    assert loop.sample[1].cpu_share is None  # one look sees no time pass
+    began, cpu_s = time.perf_counter_ns(), time.thread_time()
+    while time.thread_time() < cpu_s + 0.02:
+        pass
+    computes.look(loop, took_ns := time.perf_counter_ns() - began)
+    assert loop.sample[1].cpu_share == pytest.approx(min(0.02e9 / took_ns, 1.0), rel=0.2)
+    sleeps.look(loop, 0)
+    time.sleep(0.02)
+    sleeps.look(loop, 20_000_000)
+    assert loop.sample[1].cpu_share < 0.2
+
+
 def test_a_callback_that_ends_while_its_call_is_asked_for_has_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """To read the call releases the GIL: a loop that was in C code with the GIL ends its callback then."""
     loop: Any = SimpleNamespace(
