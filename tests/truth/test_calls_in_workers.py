@@ -3,6 +3,7 @@ those that computed in the same job."""
 
 import asyncio
 import os
+import pprint
 import threading
 import time
 from collections.abc import Callable
@@ -106,3 +107,24 @@ def test_calls_that_queue_for_the_threads_of_a_native_library(traced_to: Callabl
 def test_a_call_that_waits_alone_waits_for_what_computes_for_it(traced_to: Callable[..., Traced]) -> None:
     alone = judged_at_once(traced_to, 1)
     assert not [one for one in alone.situations if one.kind is Situation.NATIVE_QUEUE]
+
+
+def test_what_a_library_computes_in_a_worker_is_told_by_who_asked_for_it(traced_to: Callable[..., Traced]) -> None:
+    spans = traced_to()
+    rows = [{"number": number, "name": str(number)} for number in range(1000)]
+
+    async def export() -> None:
+        for _ in range(3):
+            await asyncio.to_thread(pprint.pformat, rows)
+
+    @traced
+    async def root() -> None:
+        await export()
+
+    asyncio.run(root())
+    spans.stop()
+    found = analysis.analyze(spans.output).culprits
+    computed = found[found["cause"] == Cause.COMPUTE].groupby(["culprit", "culprit_line"])["ns"].sum()
+    where = next(at for at in computed.index if at[0].endswith("export"))
+    assert where[1] == export.__code__.co_firstlineno + 2
+    assert computed[where] > 0.9 * computed.sum(), computed

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import is_library
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Ran
 from whywait.tracer.records.decision import WHY_ALL
@@ -16,6 +18,9 @@ from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.run_spans import running
 from whywait.tracer.spans.segments import queue_segments
 from whywait.tracer.spans.span_spec import AboutJob, AboutRequest, AboutRun, AboutTask, Root, SpanSpec, Spawner
+from whywait.tracer.spans.waits.user_site import site_around
+
+_COMPUTED_NS: Final = 1_000_000
 
 
 def add_task(drawing: Drawing, task: Activity, small: dict[str, int]) -> None:
@@ -110,6 +115,8 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
     if job.end_ns:
         run_queue_ns = drawing.queued_beside(job, started_ns, ended_ns, job.run_queue_ns)
         off_cpu = running(drawing, job.code or job.name, job, started_ns, ended_ns, cpu_ns, run_queue_ns)
+        if cpu_ns >= _COMPUTED_NS:
+            off_cpu = _for_whom(job, off_cpu, started_ns, ended_ns)
     about = AboutRun(
         job.span_id, off_cpu, place_of(job.code), _small_phases(drawing, job),
         (job.thread_id, job.thread_name),
@@ -117,6 +124,15 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
     drawing.made.append(
         SpanSpec(job.name, drawing.request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, about)
     )
+
+
+def _for_whom(job: Job, off_cpu: OffCpu, started_ns: int, ended_ns: int) -> OffCpu:
+    """Names the user's code that waits for what only a library computed."""
+    shown = [one.place for one in off_cpu.ran] or [place_of(job.code)]
+    if any(one is not None and not is_library(one.file) for one in shown):
+        return off_cpu
+    around = site_around(job.spawner, started_ns, ended_ns)
+    return off_cpu if around is None else off_cpu._replace(ran=(Ran(around.user, off_cpu.on_cpu_ns or 0),))
 
 
 def _spawner(drawing: Drawing, activity: Activity) -> Spawner | None:

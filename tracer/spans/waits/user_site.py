@@ -16,20 +16,28 @@ _FARTHEST: Final = 8
 def user_site(activity: Activity, wait: Wait) -> Site | None:
     """Return the wait's place. `gather(client.get(a), client.get(b))` makes tasks that run no function of the user: theirs
     is where those who made them waited meanwhile."""
-    site, outer = wait.site, activity.spawner
+    site = wait.site
     if site is None or not is_library(site.user.file):
         return site
     if wait.kind == WAIT_GC and not site.leaf_function.startswith(FOR_ASKED_COLLECTION):
         place = users_place(site.user, activity.request)  # for whom the library made its objects, if that is known
         return site._replace(user=NOWHERE if is_library(place.file) else place)
+    found = site_around(activity.spawner, wait.start_ns, wait.end_ns)
+    if found is None:
+        return site._replace(call="", package="")
+    called = found if found.call else site  # what a client does in tasks of its own, the user's call asked for
+    return site._replace(user=found.user, call=called.call, package=called.package)
+
+
+def site_around(outer: Activity | None, start_ns: int, end_ns: int) -> Site | None:
+    """Return where in the user's code the first of these waited meanwhile: `outer`, who began it, and so on."""
     for _ in range(_FARTHEST):
         if outer is None:
             break
-        at = bisect_right(outer.waits, wait.start_ns, key=_END)
+        at = bisect_right(outer.waits, start_ns, key=_END)
         around = outer.waits[at] if at < len(outer.waits) else None
-        found = around.site if around is not None and around.start_ns <= wait.end_ns else None
+        found = around.site if around is not None and around.start_ns <= end_ns else None
         if found is not None and not is_library(found.user.file):
-            called = found if found.call else site  # what a client does in tasks of its own, the user's call asked for
-            return site._replace(user=found.user, call=called.call, package=called.package)
+            return found
         outer = outer.spawner
-    return site._replace(call="", package="")
+    return None
