@@ -54,6 +54,7 @@ TASK_SPAN_PREFIX: Final = "task "
 JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
 KIND_WAIT: Final = "wait"  # an activity waited; WAIT is the kind
+LOOKED_AT_NS: Final = 2_000_000  # a stretch that has lasted for so long may be met by a sample
 BLOCK_SPAN_PREFIX: Final = "on loop: "  # of its span's name; what follows is the function that samples show
 KIND_BLOCK: Final = "block"  # one long uninterrupted stretch on the event loop
 KIND_PHASE: Final = "phase"  # a `traced` function or a `phase`; running time under a name

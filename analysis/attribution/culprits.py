@@ -21,6 +21,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     ran,
     text,
 )
+from whywait.analysis.attribution.short_stretches import name_short_stretches
 from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
@@ -67,6 +68,7 @@ def find_culprits(
     texts = {name: pd.Series(columns[at], dtype=object) for at, name in enumerate(COLUMNS[1:-1], start=1)}
     table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
     table = _of_activity(spans, table, np.where(of_others, row, NONE)[table["segment"].to_numpy(dtype=np.int64)])
+    table = name_short_stretches(spans, segments, described.cause, request_rows, table)
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
 

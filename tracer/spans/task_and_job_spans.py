@@ -128,8 +128,8 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
 
 def _for_whom(job: Job, off_cpu: OffCpu, started_ns: int, ended_ns: int) -> OffCpu:
     """Names the user's code that waits for what only a library computed."""
-    shown = [one.place for one in off_cpu.ran] or [place_of(job.code)]
-    if any(one is not None and not is_library(one.file) for one in shown):
+    places = [one.place for one in off_cpu.ran] if off_cpu.ran else [place_of(job.code)]
+    if any(one is not None and not is_library(one.file) for one in places):
         return off_cpu
     around = site_around(job.spawner, started_ns, ended_ns)
     return off_cpu if around is None else off_cpu._replace(ran=(Ran(around.user, off_cpu.on_cpu_ns or 0),))

@@ -25,6 +25,7 @@ from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.stacks.alarm import Alarm
 from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Loop, Sample
+from whywait.tracer.schema import LOOKED_AT_NS
 
 name: Final = "watchdog"
 needs: Final = ()
@@ -33,7 +34,7 @@ _REST_AFTER_NS: Final = 2_000_000_000
 _REST_S: Final = 0.1  # between two looks, where no alarm tells of a long callback
 _SOUND_S: Final = 2.0  # the longest sleep with an alarm
 _MOST_SETS: Final = 128  # of the alarm in such a sleep: a loop that wakes up more often is looked at periodically
-_LONG_NS: Final = 2_000_000  # of a callback or job
+_LONG_NS: Final = LOOKED_AT_NS  # of a callback or job
 _MOST_JOBS: Final = 2  # at a time: each costs some 20 µs
 _LOOKED_NS: Final = attrgetter("looked_ns")
 
