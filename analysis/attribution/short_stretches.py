@@ -41,8 +41,8 @@ def name_short_stretches(
     named = table[bare].assign(key=key[bare]).drop(columns=_NAME).reset_index(names="was").merge(shares, on="key")
     upto = np.rint(named["ns"] * named["upto"])
     named["ns"] = (upto - np.rint(named["ns"] * (named["upto"] - named["share"]))).astype(np.int64)
-    found: pd.DataFrame = named.loc[named["ns"] > 0, [*table.columns]]
-    return pd.concat([table[~bare], found], ignore_index=True)
+    found: pd.DataFrame = pd.concat([table[~bare], named[named["ns"] > 0]], ignore_index=True)
+    return found.loc[:, [*table.columns]]
 
 
 def _shares(known: pd.DataFrame) -> pd.DataFrame:
