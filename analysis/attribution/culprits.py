@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.cause_of_segment import Described
 from whywait.analysis.attribution.cpu_rivals import cpu_rivals
 from whywait.analysis.attribution.culprit_names import (  # fmt: skip
@@ -25,7 +26,7 @@ from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, Texts, objects, taken
+from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, Texts, taken
 from whywait.tracer import schema
 
 _NOWHERE: Final = ("", "", None)
