@@ -89,9 +89,10 @@ def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
 def _attributes(table: pa.Table) -> Attributes:
     """The spans' attributes, by what each of them has; few of a kind, and those that have others, as dicts."""
     names = [name for name in table.column_names if name.startswith(_MARK) and name != _MARK]
+    is_there = {name: _is_there(table[name]) for name in names}
     keys = np.zeros(len(table), dtype=np.int64)  # a number for which of the keys a span has
-    for name, number in zip(names, np.random.default_rng(0).integers(2**63, size=len(names)), strict=True):
-        keys += _is_there(table[name]) * number
+    for there, number in zip(is_there.values(), np.random.default_rng(0).integers(2**63, size=len(names)), strict=True):
+        keys[there] += number
     _, kind, count = np.unique(keys, return_inverse=True, return_counts=True)
     other = _values(table["other"])
     kind[(count < FEW)[kind] | _is_there(table["other"])] = len(count)
@@ -99,8 +100,8 @@ def _attributes(table: pa.Table) -> Attributes:
     *rows_of, alone = np.split(np.argsort(kind, kind="stable"), np.cumsum(sizes[:-1]))
     dicts: list[dict[str, Any]] = [json.loads(one) if one else {} for one in other[alone]]
     blocks: list[Block] = [{} for _ in rows_of]
-    for name in names:
-        there, key = _is_there(table[name]), name[len(_MARK) :]
+    for name, there in is_there.items():
+        key = name[len(_MARK) :]
         at, values = np.cumsum(there) - 1, _values(table[name].drop_null())
         for block, rows in zip(blocks, rows_of, strict=True):
             if len(rows) and there[rows[0]]:
