@@ -1,10 +1,11 @@
 """Column names and value types that the steps of the analysis exchange. Declared once."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pandas as pd
+
+from whywait.analysis.attributes import Attributes
 
 # One row per span, as `load_traces` returns it. Ids are lower-case hex strings ("" = none), times are
 # int64 ns since the epoch. Attributes of the contract that are not columns stay in `attributes`.
@@ -19,7 +20,6 @@ SPAN_COLUMNS: Final = (
 )  # fmt: skip
 
 IDENTITY: Final = "identity"  # a column of the analysed spans
-_AT_ONCE: Final = 4096  # spans whose attributes are looked up together
 NO_ARRIVAL: Final = "no_arrival"  # among a request's signals: when it arrived is not known
 NO_SIGNALS: Final = "all"  # in place of a signal that is missing: the traces are not whywait's
 # One row per request: a SERVER span, or the root phase of work outside a request.
@@ -86,18 +86,13 @@ def attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
     """Return an attribute of each span; "" where it is missing."""
     if key in spans.columns:  # of the analysis: SpanTable.columns
         return spans[key]
-    return spans["attributes"].map(lambda attributes: attributes.get(key, ""))
+    return pd.Series(attributes_of(spans).column(key, ""), index=spans.index)
 
 
-def columns_of(attributes: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, list[Any]]:
-    """Return these attributes of spans as columns; None where one is missing."""
-    columns: list[list[Any]] = [[] for _ in keys]
-    # span by span: what a look-up finds in the processor's caches, the next one need not fetch from memory
-    for first in range(0, len(attributes), _AT_ONCE):
-        rows = [tuple(map(one.get, keys)) for one in attributes[first : first + _AT_ONCE]]
-        for column, values in zip(columns, zip(*rows, strict=True), strict=True):
-            column += values
-    return dict(zip(keys, columns, strict=True))
+def attributes_of(spans: pd.DataFrame) -> Attributes:
+    """Return the attributes of spans, which may be dicts."""
+    column = spans["attributes"].array
+    return column if isinstance(column, Attributes) else Attributes.of(column.tolist())
 
 
 @dataclass(frozen=True, slots=True)

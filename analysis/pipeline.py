@@ -74,7 +74,8 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     causes = _cause_table(spans, activities, segments, described, named, table.iloc[analysed])
     check_conservation(table.iloc[analysed], causes)
     findings = [*unfinished(table, causes), *cleaned.findings, *findings]
-    kept = cleaned.spans.assign(**{IDENTITY: spans.identities}, **{key: spans.columns[key] for key in KEPT})
+    texts = {IDENTITY: spans.identities, **{key: spans.columns[key] for key in KEPT}}
+    kept = cleaned.spans.assign(**{name: pd.Series(values, dtype=object, copy=False) for name, values in texts.items()})
     return Analysis(table, causes, _culprit_table(causes, named), kept, tuple(findings))
 
 

@@ -5,6 +5,7 @@ from typing import Final, get_args
 
 import numpy as np
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.details import fill
 from whywait.analysis.attribution.segment_facts import Facts, gather_facts
 from whywait.analysis.attribution.segment_rules import RULES, RowsOf, rule_numbers
@@ -14,7 +15,7 @@ from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import GIL, Segments
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.awaited import all_awaits
-from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, objects, taken
+from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, taken
 from whywait.tracer import schema
 
 _AT_ONCE_NS: Final = 1_000_000

@@ -1,11 +1,10 @@
 """What made the request wait, or what it ran: one row per segment and culprit."""
 
-from typing import Final
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.cause_of_segment import Described
 from whywait.analysis.attribution.cpu_rivals import cpu_rivals
 from whywait.analysis.attribution.culprit_names import (  # fmt: skip
@@ -19,17 +18,14 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     of_computing,
     of_thread,
     ran,
-    text,
 )
 from whywait.analysis.attribution.short_stretches import name_short_stretches
 from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, Texts, objects, taken
+from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, Texts, nearest, taken
 from whywait.tracer import schema
-
-_NOWHERE: Final = ("", "", None)
 
 
 def find_culprits(
@@ -92,35 +88,21 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
     rows = spans.find(
         table["trace_id"].to_numpy(dtype=object)[unplaced], table["span_id"].to_numpy(dtype=object)[unplaced]
     )
-    unplaced, (once, back) = unplaced[rows >= 0], np.unique(rows[rows >= 0], return_inverse=True)
-    # most have no place of their own, and nothing above them is asked for one
-    placed = (spans.texts(once, schema.CODE_FILE) != "") | np.isin(spans.kinds[once], ("", schema.KIND_PHASE))
-    found = [_by_span(spans, row) if may_be else _NOWHERE for row, may_be in zip(once.tolist(), placed, strict=True)]
-    by, columns["file"][unplaced], columns["line"][unplaced] = (
-        objects([one[at] for one in found])[back] for at in range(3)
-    )
+    unplaced, rows = unplaced[rows >= 0], rows[rows >= 0]
+    # a phase inside a library stands where its job calls
+    files, parents = spans.texts(np.arange(len(spans.start)), schema.CODE_FILE), spans.parents[rows]
+    at = nearest(spans.parents, (files != "") | ~np.isin(spans.kinds, ("", schema.KIND_PHASE)))[rows]
+    by = np.where(at >= 0, spans.texts(at, schema.CODE_FUNCTION), "")
+    file = np.where(at >= 0, files[at], "")
+    line = objects([line_number({"": one}, "") for one in spans.values(at, schema.CODE_LINE)])
+    root = (spans.kinds[rows] == schema.KIND_TASK) & [one is True for one in spans.values(rows, schema.ROOT)]
+    above = np.where((file != "") & (parents >= 0), spans.names[parents], "")
+    # who makes a client is the culprit
+    by = np.where(root, above, np.where(spans.texts(rows, schema.PHASE) == schema.PHASE_CLIENT, by, ""))
+    file[root], line[root | (file == "")] = "", None
+    columns["file"][unplaced], columns["line"][unplaced] = file, line
     columns["culprit"][unplaced] = np.where(by == "", columns["culprit"][unplaced], by)
     return table.assign(**{name: pd.Series(values, dtype=object) for name, values in columns.items()})
-
-
-def _by_span(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
-    """The name, "" where the culprit keeps its own, and the code location of a culprit's span."""
-    by, file, line = _place(spans, row)
-    if spans.kinds[row] == schema.KIND_TASK and spans.attributes[row].get(schema.ROOT) is True:
-        return spans.names[spans.parents[row]] if file and spans.parents[row] >= 0 else "", "", None
-    # who makes a client is the culprit
-    return by if spans.attributes[row].get(schema.PHASE) == schema.PHASE_CLIENT else "", file, line
-
-
-def _place(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
-    """The code location of a span's function; for a phase inside a library, that of the calling job."""
-    while True:
-        known = spans.attributes[row]
-        if file := text(known, schema.CODE_FILE):
-            return text(known, schema.CODE_FUNCTION), file, line_number(known, schema.CODE_LINE)
-        if spans.kinds[row] not in ("", schema.KIND_PHASE) or spans.parents[row] < 0:
-            return _NOWHERE
-        row = int(spans.parents[row])
 
 
 def _once(

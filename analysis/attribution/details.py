@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.cpu_rivals import why_queued
 from whywait.analysis.attribution.culprit_names import rows_of
-from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
+from whywait.analysis.spans.span_table import Ints, SpanTable, Texts
 from whywait.analysis.text import amount, counted, in_brackets, place
 from whywait.tracer import schema
 

@@ -5,13 +5,14 @@ from typing import Final
 
 import numpy as np
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.culprit_names import blocker
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, LOCK, OUTSIDE, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.awaited import all_awaits
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects, taken
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, taken
 from whywait.tracer import schema
 
 # in a call that waits for a device the thread waits in the driver, on CPU or off CPU; the GIL wait is not

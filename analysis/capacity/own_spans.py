@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.culprit_names import positive_ns
-from whywait.analysis.model import Analysis, attribute, columns_of
+from whywait.analysis.model import Analysis, attribute, attributes_of
 from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.held_loop import nobodys_blocks
-from whywait.analysis.spans.span_table import objects
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -49,8 +49,9 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     the pool of its job, what it waited for, and what was measured in it (0 where nothing was)."""
     spans = analysis.spans
     of = spans[attribute(spans, schema.KIND).isin(_NEEDED)]
-    found = of["attributes"].tolist()
-    asked = columns_of(found, (*_NUMBERS.values(), *_TEXTS.values(), *_QUOTA, *schema.PROCESS_KEYS, schema.PROCESS))
+    attributes = attributes_of(of)
+    keys = (*_NUMBERS.values(), *_TEXTS.values(), *_QUOTA, *schema.PROCESS_KEYS, schema.PROCESS)
+    found, asked = attributes.tolist(), attributes.columns(keys)
     table = pd.DataFrame(
         {name: pd.Series(of[name].to_numpy(dtype=object), dtype=object) for name in ("trace_id", "service")}
         | {name: of[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns")}
@@ -82,7 +83,7 @@ def _processes(of: pd.DataFrame, asked: "dict[str, list[Any]]") -> list[str]:
 def nobodys_time(analysis: Analysis) -> pd.DataFrame:
     """Return when work of no request held the loop of which `process`: `start_ns`, `end_ns`."""
     blocks = nobodys_blocks(analysis.spans)
-    asked = columns_of(blocks["attributes"].tolist(), schema.PROCESS_KEYS)
+    asked = attributes_of(blocks).columns(schema.PROCESS_KEYS)
     return blocks[["start_ns", "end_ns"]].assign(process=_processes(blocks, asked))
 
 

@@ -44,8 +44,8 @@ def load_traces(
     if name.startswith(("http://", "https://")):
         rows, findings = jaeger.read(name, service=service, start=start, end=end, limit=limit)
         return Traces(frame_of(rows), findings)
-    rows, findings = read_path(Path(name), skip_bad_lines=skip_bad_lines)
-    return _only(Traces(frame_of(rows), findings), service, start, end)
+    spans, findings = read_path(Path(name), skip_bad_lines=skip_bad_lines)
+    return _only(Traces(in_order(spans), findings), service, start, end)
 
 
 def _only(traces: Traces, service: str | None, start: datetime | None, end: datetime | None) -> Traces:

@@ -13,6 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Final, cast
 
+import pandas as pd
+
 from whywait.analysis.errors import InputError
 from whywait.analysis.load.others import binary_kind
 from whywait.analysis.load.otlp import NotOtlp, Row, parsed, values_in
@@ -21,15 +23,15 @@ from whywait.analysis.load.typed_otlp import rows_of_line
 from whywait.analysis.model import Finding
 
 LONGEST: Final = 128 * 2**20  # bytes of one line, or of an object over many lines: what is parsed at once
-AT_ONCE: Final = 4096  # spans that are handed on together
+AT_ONCE: Final = 2**15  # spans that are handed on together
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 
 
-def read_file(file: Path, *, skip_bad_lines: bool) -> Iterator[list[Row] | Finding]:
+def read_file(file: Path, *, skip_bad_lines: bool) -> Iterator[list[Row] | pd.DataFrame | Finding]:
     """Yield the spans of a file, or of standard input ("-"), some at a time; then what was found about lines that were
     skipped. Raises InputError, naming file and line."""
     if is_parquet(file):
-        yield read_parquet(file)
+        yield from read_parquet(file)
         return
     with lines_of(file) as lines:
         yield from read_lines(lines, name_of_file(file), skip_bad_lines=skip_bad_lines)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from sys import intern
 from typing import Any, Final
@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from whywait.analysis.attributes import Attributes
 from whywait.analysis.model import SPAN_COLUMNS
 from whywait.tracer import schema
 
@@ -150,21 +151,25 @@ def time_of(text: str | int) -> int:
 
 
 def frame_of(rows: list[Row]) -> pd.DataFrame:
-    """Return the rows as a new frame in an order that depends on the spans alone, not on their source."""
-    columns = list(zip(*rows, strict=True)) if rows else [() for _ in SPAN_COLUMNS]
-    text = {"trace_id", "span_id", "parent_id", "name", "service", "scope", "span_kind"}
-    dtypes: dict[str, Any] = {"start_ns": "int64", "end_ns": "int64", "error": "bool"}
-    frame = pd.DataFrame(
-        {
-            name: pd.Series(list(values), dtype=object if name in text else dtypes.get(name, object))
-            for name, values in zip(SPAN_COLUMNS, columns, strict=True)
-        }
-    )
-    return in_order(frame)
+    """Return the rows as a new frame, in order."""
+    return in_order(columns_of(rows))
+
+
+def columns_of(rows: list[Row]) -> pd.DataFrame:
+    """Return the rows as a new frame."""
+    *plain, attributes, links = zip(*rows, strict=True) if rows else [() for _ in SPAN_COLUMNS]
+    return spans_of([*map(list, plain), Attributes.of(attributes), list(links)])
+
+
+def spans_of(columns: Sequence[Any]) -> pd.DataFrame:
+    """Return the columns, in the order of SPAN_COLUMNS, as a new frame."""
+    dtypes: dict[str, Any] = {"start_ns": "int64", "end_ns": "int64", "error": "bool", "attributes": Attributes.dtype}
+    named = zip(SPAN_COLUMNS, columns, strict=True)
+    return pd.DataFrame({name: pd.Series(values, dtype=dtypes.get(name, object)) for name, values in named})
 
 
 def in_order(spans: pd.DataFrame) -> pd.DataFrame:
-    """Return the spans sorted by time, longest first, then by id."""
+    """Return the spans sorted by time, longest first, then by id: an order that does not depend on their source."""
     spans = spans.reset_index(drop=True)
     start, end = (spans[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns"))
     order = np.lexsort((-end, start))

@@ -1,15 +1,14 @@
 """The requests' computing by phase. A segment belongs to the innermost phase around it; phases too short for spans
 are sums on the span around them, which get their share of its computing."""
 
-from collections.abc import Iterator
-from itertools import chain
+from collections import defaultdict
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import CAUSES, Cause
-from whywait.analysis.model import Analysis, attribute, identities
+from whywait.analysis.model import Analysis, attribute, attributes_of, identities
 from whywait.tracer import schema
 
 COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")  # and "weight"
@@ -50,20 +49,13 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
 
 def _with_phases(spans: pd.DataFrame, keys: set[str]) -> dict[str, tuple[str, dict[str, int]]]:
     """Return the phase, and the sums of short phases, of spans that have any."""
-    known: dict[str, tuple[str, dict[str, int]]] = {}
-    every = (identities(spans), attribute(spans, schema.PHASE), spans["attributes"])
-    asked = [one for one in zip(*(column.tolist() for column in every), strict=True) if one[0] in keys]
-    small = {
-        key for key in set(chain.from_iterable(one[2] for one in asked)) if key.startswith(schema.PHASE_SMALL_PREFIX)
-    }
-    for key, word, attributes in asked:
-        sums = {} if small.isdisjoint(attributes) else dict(_small(attributes))
-        if word or sums:
-            known[key] = (str(word or ""), sums)
-    return known
-
-
-def _small(attributes: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    for key, ns in attributes.items():
-        if key.startswith(schema.PHASE_SMALL_PREFIX) and isinstance(ns, int) and 0 < ns < 2**53:
-            yield key[len(schema.PHASE_SMALL_PREFIX) : -len("_ns")].replace("_", " "), ns
+    spans = spans[identities(spans).isin(keys)]
+    names, attributes = identities(spans).tolist(), attributes_of(spans)
+    small: dict[str, dict[str, int]] = defaultdict(dict)
+    for key in filter(lambda one: one.startswith(schema.PHASE_SMALL_PREFIX), attributes.all_keys()):
+        word = key[len(schema.PHASE_SMALL_PREFIX) : -len("_ns")].replace("_", " ")
+        for name, ns in zip(names, attributes.column(key).tolist(), strict=True):
+            if isinstance(ns, int) and 0 < ns < 2**53:
+                small[name][word] = ns
+    words = zip(names, attribute(spans, schema.PHASE), strict=True)
+    return {name: (str(word or ""), small.get(name, {})) for name, word in words if word or name in small}

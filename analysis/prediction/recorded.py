@@ -104,7 +104,7 @@ def _cpu_wait_share(spans: SpanTable, pieces: Pieces) -> float:
     """Of the time on a CPU and for one: what was for one that no thread of the process itself used."""
     had, wanted = pieces.amounts_ns[pieces.wait < 0][:, [CPU, RUN_QUEUE]].sum(axis=0)
     used: Counter[bool] = Counter()
-    for attributes in spans.attributes:
+    for attributes in spans.attributes.of:
         for kind, *_, ns in rows_of(attributes, schema.CPU_USERS):
             used[kind in (schema.RIVAL_THREAD, schema.RIVAL_NATIVE)] += positive_ns(ns)
     wanted *= used[False] / used.total() if used[True] else 1

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.model import Finding, Traces
+from whywait.analysis.model import Finding, Traces, attribute, attributes_of
 from whywait.tracer import schema
 
 LONGEST_NS: Final = 7 * 24 * 3600 * 10**9  # longer than any request: a broken clock
@@ -51,15 +51,13 @@ def _without(spans: pd.DataFrame, bad: Any) -> pd.DataFrame:
 
 def _replaced(spans: pd.DataFrame) -> np.ndarray:
     """Which spans were recorded of a request while it went on, where what was recorded at its end is there, too."""
-    told = [attributes.get(schema.PROVISIONAL, "") for attributes in spans["attributes"]]
+    told, root = (attribute(spans, key).tolist() for key in (schema.PROVISIONAL, schema.ROOT))
     if not any(told):
         return np.zeros(len(spans), dtype=bool)
     ends = {
         (trace_id, span_id)
-        for trace_id, span_id, one, attributes in zip(
-            spans["trace_id"], spans["span_id"], told, spans["attributes"], strict=True
-        )
-        if not one and attributes.get(schema.ROOT) is True
+        for trace_id, span_id, one, is_root in zip(spans["trace_id"], spans["span_id"], told, root, strict=True)
+        if not one and is_root is True
     }
     return np.array([one in ends for one in zip(spans["trace_id"], told, strict=True)], dtype=bool)
 
@@ -73,7 +71,7 @@ def finding(code: str, message: str, trace_ids: "pd.Series[str] | np.ndarray") -
 
 
 def _check_contract(spans: pd.DataFrame) -> None:
-    versions = {str(attributes[schema.CONTRACT]) for attributes in spans["attributes"] if schema.CONTRACT in attributes}
+    versions = set(map(str, attributes_of(spans).column(schema.CONTRACT, schema.CONTRACT_VERSION).tolist()))
     others = sorted(versions - {str(schema.CONTRACT_VERSION)})
     if others:
         raise InputError(

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.model import Finding
-from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
+from whywait.analysis.spans.span_table import Ints, SpanTable, Texts
 from whywait.tracer import schema
 
 _METHOD: Final = ("http.request.method", "http.method")

@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.model import NO_ARRIVAL, REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.endpoint_names import endpoints, first_of
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, distinct, nearest, objects
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, distinct, nearest
 from whywait.analysis.text import amount
 from whywait.tracer import schema
 

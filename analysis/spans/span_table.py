@@ -1,6 +1,5 @@
 """The spans as arrays, and look-up by ids. Every later step refers to a span by its row."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Final
@@ -9,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.model import columns_of, identities
+from whywait.analysis.attributes import Attributes, objects
+from whywait.analysis.model import attributes_of, identities
 from whywait.tracer import schema
 
 Ints = NDArray[np.int64]
@@ -21,6 +21,18 @@ _LARGEST: Final = 2**53
 _TEXTS: Final = (schema.KIND, schema.ACTIVITY, schema.WAIT, schema.PHASE, schema.FOR, schema.FOR_MODULE)
 _INTS: Final = (schema.CPU_NS, schema.RUN_QUEUE_NS, schema.GIL_NS, schema.LOCK_NS, schema.CALL_NS)
 KEPT: Final = (schema.KIND, schema.PHASE)  # that are asked again, of all spans, after the analysis
+
+
+class Dicts(dict[Any, dict[str, Any]]):
+    """The attributes of each row that was asked for."""
+
+    def __init__(self, of: Attributes) -> None:
+        self.of = of
+
+    def __missing__(self, row: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.of[row]
+        self[row] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,7 @@ class SpanTable:
     start: Ints
     end: Ints
     errors: Bools
-    attributes: Texts  # dicts
+    attributes: "Dicts"
     columns: dict[str, NDArray[Any]]  # what most steps ask of the attributes, as `texts` and `ints` give it
     parents: Ints  # row of the parent, NONE without one
     keys: pd.Index
@@ -65,14 +77,15 @@ class SpanTable:
 
     def values(self, rows: Ints, key: str) -> list[Any]:
         """Return an attribute of the rows unchanged; None where it is missing."""
-        return [attributes.get(key) for attributes in self.attributes[rows].tolist()]
+        found: list[Any] = self.attributes.of[rows].column(key).tolist()
+        return found
 
 
 def span_table(spans: pd.DataFrame) -> SpanTable:
     """Return the arrays of cleaned spans; the frame stays unchanged."""
     trace_ids, span_ids = _column(spans, "trace_id"), _column(spans, "span_id")
-    attributes = _column(spans, "attributes")
-    columns = columns_of(spans["attributes"].tolist(), (*_TEXTS, *_INTS))
+    attributes = attributes_of(spans)
+    columns = attributes.columns((*_TEXTS, *_INTS))
     keys = pd.Index(_keys(trace_ids, span_ids), dtype=object)
     parent_ids = _column(spans, "parent_id")
     parents = keys.get_indexer(pd.Index(_keys(trace_ids, parent_ids), dtype=object)).astype(np.int64)
@@ -87,7 +100,7 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
         start=spans["start_ns"].to_numpy(dtype=np.int64),
         end=spans["end_ns"].to_numpy(dtype=np.int64),
         errors=spans["error"].to_numpy(dtype=bool),
-        attributes=attributes,
+        attributes=Dicts(attributes),
         columns={key: objects(_texts(columns[key])) for key in _TEXTS} | {key: _ints(columns[key]) for key in _INTS},
         parents=parents,
         keys=keys,
@@ -116,13 +129,6 @@ def distinct(values: Ints) -> Ints:
     values = np.sort(values, kind="stable")
     first: Bools = np.append(True, values[1:] != values[:-1])[: len(values)]
     return np.asarray(values[first], dtype=np.int64)
-
-
-def objects(values: Sequence[Any]) -> Texts:
-    """Return texts or dicts as an array of objects."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
 
 
 def _column(spans: pd.DataFrame, name: str) -> Texts:

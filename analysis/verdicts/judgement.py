@@ -175,8 +175,8 @@ def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:
 def _attributes(analysis: Analysis, holders: pd.DataFrame) -> dict[str, dict[str, Any]]:
     asked = analysis.causes[analysis.causes["cause"].isin(_IN_SPANS)]
     wanted = {*asked["span_id"].tolist(), *asked["activity_id"].tolist(), *holders["at"].tolist()}
-    every = zip(identities(analysis.spans).tolist(), analysis.spans["attributes"].tolist(), strict=True)
-    return {identity: attributes for identity, attributes in every if identity in wanted}
+    spans = analysis.spans[identities(analysis.spans).isin(wanted)]
+    return dict(zip(identities(spans), spans["attributes"], strict=True))
 
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.model import Analysis, columns_of
+from whywait.analysis.model import Analysis, attributes_of
 from whywait.analysis.text import amount, counted, milliseconds
 from whywait.tracer import schema
 
@@ -89,7 +89,7 @@ def run(analysis: Analysis) -> tuple[str, ...]:
     requests = analysis.requests
     if requests.empty:
         return (f"{counted(0, 'request')}.",)
-    seen = columns_of(analysis.spans["attributes"].tolist(), ("host.name", schema.RUN))
+    seen = attributes_of(analysis.spans).columns(("host.name", schema.RUN))
     hosts, programs = (sorted({str(one) for one in found if one is not None} - {""}) for found in seen.values())
     services = ", ".join(sorted(set(requests["service"]) - {""}))
     kept, of = len(requests), float(requests["weight"].sum())

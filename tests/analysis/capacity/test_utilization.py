@@ -145,8 +145,6 @@ def test_a_few_requests_tell_no_rate() -> None:
 
 def test_processes_are_told_apart() -> None:
     found = run(**RUNS["gil"][0])
-    for attributes in found.spans["attributes"]:
-        attributes["process.pid"] = 7
-    half = found.spans["trace_id"].map(lambda one: int(one, 16) % 2 == 0)
-    found.spans.loc[half, "attributes"] = found.spans.loc[half, "attributes"].map(lambda one: {**one, "process.pid": 8})
+    each = zip(found.spans["trace_id"], found.spans["attributes"], strict=True)
+    found.spans["attributes"] = [{**one, "process.pid": 8 - int(trace_id, 16) % 2} for trace_id, one in each]
     assert sorted((one.process, one.requests) for one in capacity(found)) == [("shop 7", 20.0), ("shop 8", 20.0)]
