@@ -53,7 +53,7 @@ run_scheduled: Final = thread_state.run_scheduled if _native is None else _nativ
 run_job: Final = jobs.run_job if _native is None else _native.run_job
 make_job: Final = jobs.make_job if _native is None else _native.make_job
 occupancy_of: Final = pools.occupancy_of if _native is None else _native.occupancy_of
-# in C, of the loops' handles and selectors, of executors, their futures, and locks; None without
+# in C, of the loops' handles and selectors, of executors, their futures, frameworks and locks; None without
 handle_maker: Final = getattr(_native, "handle_maker", None)
 io_runner: Final = getattr(_native, "io_runner", None)
 scheduler: Final = getattr(_native, "scheduler", None)
@@ -62,5 +62,6 @@ submitter: Final = getattr(_native, "submitter", None)
 adjuster: Final = getattr(_native, "adjuster", None)
 collector: Final = getattr(_native, "collector", None)
 asking: Final = getattr(_native, "asking", None)
+operation: Final = getattr(_native, "operation", None)
 lock_enterer: Final = getattr(_native, "lock_enterer", None)
 lock_leaver: Final = getattr(_native, "lock_leaver", None)

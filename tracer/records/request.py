@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, Union
 from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.host.native import native_core
 from whywait.tracer.host.native.native_core import untracked
 from whywait.tracer.host.tally import Tally
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
@@ -257,6 +258,7 @@ class OwnSpan:
 _NOBODYS: Any = None
 _NOBODY: Final = Activity(_NOBODYS, None, 0, 0)
 _UNCOUNTED: Final = Tally()
+_let_go: Final = getattr(native_core.module, "let_go", None)
 
 
 class Request:
@@ -337,13 +339,14 @@ class Request:
         """Drop the records: a loop's past may refer to this request for a long time, and another request to an activity
         of it. Nothing of it stays that only the collector of garbage could free: the native core's records are hidden
         from it."""
-        for activity in self.activities:
-            activity.waits = []
-            activity.blocks = None
-            activity.stretches = None
-            activity.spawner = activity.loop = None
-            if type(activity) is Job and activity.pool is not None and activity.pool.last_job is activity:
-                activity.pool.last_job = None
+        if _let_go is None or not _let_go(self.activities):
+            for activity in self.activities:
+                activity.waits = []
+                activity.blocks = None
+                activity.stretches = None
+                activity.spawner = activity.loop = None
+                if type(activity) is Job and activity.pool is not None and activity.pool.last_job is activity:
+                    activity.pool.last_job = None
         self.activities, self.phases, self.tasks = untracked([]), untracked([]), {}
         self.loop = self.root_task = self.ingress = self.server = None
         if self.own_span is not None:

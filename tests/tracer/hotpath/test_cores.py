@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from ast import literal_eval
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -176,6 +177,60 @@ def test_it_keeps_no_object_of_the_host_alive() -> None:
         assert int(also_left) <= max(int(left), 4)  # the latest request's may still be in the loop's hands
         # bytes a request: the bounded past of loops and pools is being filled, by 15% more or less from run to run
         assert int(native) < int(plain) * 1.3 + 100
+
+
+HELD = """
+import asyncio, sys, time, uvloop
+import whywait
+from whywait.tracer.config import Config
+from whywait.tracer.hotpath import recorder
+from whywait.tracer.records.current import here
+
+def spin():
+    until = time.perf_counter_ns() + 300_000
+    while time.perf_counter_ns() < until:
+        pass
+
+async def held():
+    with whywait.phase("request"):
+        spin()
+        await asyncio.sleep(0)
+        spin()
+        asyncio.get_running_loop().call_soon(spin)
+        await asyncio.sleep(0.001)
+        spin()
+    spin()
+
+async def main():
+    requests = []
+    whywait.start(config=Config(sampler=False))
+    recorder.active.finish = lambda request, **_: requests.append(request)
+    await asyncio.create_task(held())
+    asyncio.get_running_loop().call_soon(spin)
+    await asyncio.sleep(0.001)
+    root = requests[0].root
+    blocks = [(one.start_ns < one.end_ns, 0 < one.cpu_ns, one.parent_id) for one in root.blocks]
+    long = [one for one in here.loop.callbacks if one.calls == 1 and one.busy_ns >= 300_000]
+    whose = [
+        (one.code and one.code.co_qualname, one.request is requests[0], bool(one.trace_id), one.span_id == root.span_id)
+        for one in long
+    ]
+    whywait.stop()
+    return blocks, whose, root.steps
+
+print(asyncio.Runner(loop_factory=uvloop.new_event_loop if "uvloop" in sys.argv else None).run(main()))
+"""
+
+
+@needs_native
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_callbacks_that_held_the_loop_are_recorded_alike(loop: str) -> None:
+    said = {python("-c", HELD, loop, WHYWAIT_CORE=name) for name in (native_core.PYTHON, native_core.NATIVE)}
+    assert len(said) == 1, said
+    blocks, whose, _ = literal_eval(said.pop())
+    assert blocks == [(True, True, 0)] * 3  # the step in which it began, until it ended in one
+    # of the request: its steps, and what it scheduled
+    assert whose == [(None, True, True, True)] * 4 + [("spin", False, False, False)]
 
 
 RELEASED = """

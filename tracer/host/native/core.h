@@ -25,7 +25,8 @@ typedef struct {
     int64_t cpu_ns, at_ns, read_ns;
 } CpuMeter;
 
-extern PyTypeObject CpuMeterType, RunnerType, ScheduledType;
+extern PyTypeObject CpuMeterType, RunnerType, ScheduledType, OperationType;
+extern int is_bound; /* all that follows from `bind` is known */
 
 int64_t monotonic_ns(void);
 int64_t meter_at(CpuMeter *meter, int64_t now_ns, int64_t longest_ns);
@@ -67,8 +68,15 @@ PyObject *asking(WITH_COUNT);
 PyObject *lock_enterer(WITH_COUNT);
 PyObject *lock_leaver(WITH_COUNT);
 PyObject *run_scheduled(WITH_COUNT, PyObject *names);
+PyObject *operation(WITH_COUNT);
+PyObject *let_go(PyObject *self, PyObject *activities);
 
 int is_blank(PyObject *record);
+int take(PyObject *request);
+PyObject *new_id(void);
+PyObject *made(PyObject *kind, PyObject *fields);
+PyObject *enter(PyObject *span, PyObject **parent);
+int leave(PyObject *token);
 PyObject *spans_in(PyObject *context);
 PyObject *span_id(PyObject *context);
 PyObject *recorder_now(void);
@@ -82,22 +90,24 @@ int tell_alarm(PyObject *loop, PyObject *method);
 
 /* The classes of the records, and the objects of Python that the core uses: each is set once, by `bind`. */
 #define CLASSES(X) X(Loop) X(Activity) X(Job) X(Request) X(BackgroundTask) X(Handle) X(Task) \
-    X(Pool) X(Occupancy) X(Worker) X(StandIn) X(Stamped) X(ThreadPoolExecutor)
+    X(Pool) X(Occupancy) X(Worker) X(StandIn) X(Stamped) X(OwnSpan) X(ThreadPoolExecutor)
 #define OBJECTS(X) \
     X(here) X(ACTIVITY) X(IO) X(IO_LATE) X(AWAIT) X(Wait) X(new_loop) X(note_away) X(adopt) X(end_task_wait) \
-    X(begin_background) X(end_background) X(end_callback) X(end_task) X(flush_short) X(code_behind) X(waker_now) \
+    X(begin_background) X(end_background) X(end_callback) X(end_task) X(keep_callback) X(queued_since) X(Callback) X(Block) X(HostSpan) X(code_behind) X(waker_now) \
     X(probe_failed) X(blank_activity) X(blank_job) X(blank_held) X(random_bits) X(ID_BITS) X(ZERO) X(_VARIABLE) \
     X(_SPAN_KEY) X(Context) X(current_span_id) X(span_id_in) X(describe) X(make_job) X(occupancy_of) \
     X(run_job) X(take_over) X(thread_here) X(woke) X(carry) X(worker_here) X(enter) X(leave) X(run_queue_ns) \
     X(recorder_globals) X(name_task) X(note_select) X(run_job_here) X(is_library) X(await_site)
 #define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS) \
-    X(NO_QUEUE_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS)
+    X(NO_QUEUE_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS) \
+    X(QUEUED_MIN_NS) X(BLOCK_MIN_NS)
 /* Slots of the records: class, attribute. */
 #define SLOTS(X) \
     X(Loop, run_start_ns) X(Loop, ended_ns) X(Loop, live) X(Loop, selects) X(Loop, short_count) X(Loop, short_start_ns) \
     X(Loop, short_until_ns) X(Loop, short_busy_ns) X(Loop, short_end_ns) X(Loop, short_longest_ns) X(Loop, short_code) \
     X(Loop, cpu) X(Loop, background) X(Loop, poll_ns) X(Loop, polled_from_ns) X(Loop, polled_ns) \
-    X(Loop, select_end_ns) X(Loop, woke_ns) X(Loop, alarm) X(Activity, request) X(Activity, task_key) X(Activity, stop_ns) \
+    X(Loop, select_end_ns) X(Loop, woke_ns) X(Loop, alarm) X(Loop, sample) X(Loop, callbacks) \
+    X(Loop, counted_queue_ns) X(Activity, blocks) X(Activity, stretches) X(Activity, loop) X(Activity, request) X(Activity, task_key) X(Activity, stop_ns) \
     X(Activity, steps) X(Activity, step_start_ns) X(Activity, step_cpu_ns) X(Activity, cpu_ns) X(Activity, run_ns) \
     X(Activity, waits) X(Activity, code) X(Activity, done_ns) X(Activity, span_id) X(Activity, spawner) \
     X(Activity, born_ns) X(Activity, parent_id) X(Activity, is_parent) X(Activity, name) X(Activity, end_ns) \
@@ -105,7 +115,7 @@ int tell_alarm(PyObject *loop, PyObject *method);
     X(Job, start_ns) X(Job, run_queue_ns) X(Job, idle_since_ns) X(Job, handover_cpu_ns) \
     X(Job, handover_run_queue_ns) X(Job, resume_ns) X(Request, open) X(Request, tasks) \
     X(Request, records_left) X(Request, sums_from) X(Request, loop) X(Request, root) X(Request, activities) \
-    X(Request, trace_id) X(Request, sampled_flags) X(Request, trace_state) X(Pool, made_ns) X(Pool, occupancies) \
+    X(Request, trace_id) X(Request, sampled_flags) X(Request, trace_state) X(Request, own_span) X(OwnSpan, within) X(Pool, made_ns) X(Pool, occupancies) \
     X(Pool, last_job) X(Occupancy, name) X(Occupancy, code) X(Occupancy, thread_id) X(Occupancy, trace_id) \
     X(Occupancy, span_id) X(Occupancy, start_ns) X(Occupancy, end_ns) X(Worker, cpu) X(Worker, idle_since_ns) \
     X(Worker, initialized) X(Worker, run_queue_ns) X(Worker, thread) X(BackgroundTask, task) X(BackgroundTask, stop_ns) \
@@ -123,9 +133,9 @@ SLOTS(DECLARE)
 
 /* names of attributes and keys, made once */
 #define NAMES(X) X(__dict__) X(__self__) X(__class__) X(_stamp) X(loop) X(outer) X(current) X(opened) X(get) X(done) \
-    X(__qualname__) X(active) X(append) X(cancelled) X(cr_await) X(cr_code) X(cr_frame) X(error) X(get_coro) X(holds) \
-    X(set) X(stop) X(worker) X(working) X(wrappers) X(_exception) X(_ids) X(_known) X(_max_workers) X(_name) X(_native_id) X(_release) X(_threads) X(_try) X(_waiting) \
-    X(_whywait_job) X(forget) X(pools) X(submitting)
+    X(__qualname__) X(active) X(append) X(attributes) X(cancelled) X(cr_await) X(cr_code) X(cr_frame) X(error) X(failed) X(get_coro) X(holds) \
+    X(name) X(raised)     X(set) X(stop) X(worker) X(working) X(wrappers) X(_around) X(_exception) X(_ids) X(_known) X(_max_workers) X(_name) X(_native_id) X(_release) X(_threads) X(_try) X(_waiting) \
+    X(_whywait_job) X(forget) X(pools) X(submitting) X(take)
 #define DECLARE(name) extern PyObject *str_##name;
 NAMES(DECLARE)
 #undef DECLARE
@@ -189,6 +199,13 @@ static inline PyObject *here_now(void) {
         PyErr_SetString(PyExc_TypeError, "the state of a thread is a dict");
     }
     return mine;
+}
+
+/* Append to a deque. */
+static inline int append_to(PyObject *deque, PyObject *item) {
+    PyObject *done = deque != NULL ? PyObject_CallMethodOneArg(deque, str_append, item) : NULL;
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
 }
 
 static inline int is_a(PyObject *object, PyObject *kind) { return PyObject_TypeCheck(object, (PyTypeObject *)kind); }

@@ -102,36 +102,11 @@ static PyObject *stand_in(PyObject *job) {
     return made;
 }
 
-/* As `otel_context.enter`. */
-static PyObject *enter(PyObject *span) {
-    if (py__VARIABLE == Py_None)
-        return PyObject_CallOneArg(py_enter, span);
-    PyObject *spans = spans_in(NULL), *token = NULL;
-    if (PyErr_Occurred())
-        return NULL;
-    if (spans != NULL && PyDict_GET_SIZE(spans)) {
-        token = PyObject_CallOneArg(py_enter, span);
-    } else {
-        PyObject *made = PyObject_CallNoArgs(py_Context);
-        if (made != NULL && PyDict_Check(made) && PyDict_SetItem(made, py__SPAN_KEY, span) == 0)
-            token = PyContextVar_Set(py__VARIABLE, made);
-        Py_XDECREF(made);
-    }
-    Py_XDECREF(spans);
-    return token;
-}
-
 static int carry(PyObject *job, PyObject *function, PyObject *span) {
     if (Py_TYPE(function) == &PyFunction_Type || Py_TYPE(function) == &PyType_Type)
         return 0;
     PyObject *args[] = {function, job, span};
     return call_python(py_carry, args, 3);
-}
-
-static int append_to(PyObject *deque, PyObject *item) {
-    PyObject *done = deque != NULL ? PyObject_CallMethodOneArg(deque, str_append, item) : NULL;
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
 }
 
 /* As `pools.begin_occupancy`. */
@@ -178,7 +153,7 @@ static int begin(Run *run, PyObject *function) {
     if (rested < 0 || name_thread(run, rested) < 0 || PyDict_SetItem(run->mine, str_current, run->job) < 0)
         return -1;
     PyObject *span = stand_in(run->job);
-    if (span == NULL || carry(run->job, function, span) < 0 || (run->token = enter(span)) == NULL) {
+    if (span == NULL || carry(run->job, function, span) < 0 || (run->token = enter(span, NULL)) == NULL) {
         Py_XDECREF(span);
         return -1;
     }
@@ -193,17 +168,6 @@ static int begin(Run *run, PyObject *function) {
     int failed = occupy(run, start);
     Py_DECREF(start);
     return failed;
-}
-
-static int leave(PyObject *token) {
-    if (py__VARIABLE == Py_None)
-        return call_python(py_leave, &token, 1);
-    if (PyContextVar_Reset(py__VARIABLE, token) == 0)
-        return 0;
-    if (!PyErr_ExceptionMatches(PyExc_ValueError))
-        return -1;
-    PyErr_Clear(); /* in another context than it began in */
-    return 0;
 }
 
 /* As `jobs._leave`. */

@@ -150,6 +150,16 @@ static PyObject *site_of(PyObject *coroutine) {
     return site;
 }
 
+/* A record that is a named tuple, of its fields in a tuple of one, which this takes over. No circle of it outlives its
+   request's release: until then the collector of garbage need not walk over it. */
+PyObject *made(PyObject *kind, PyObject *fields) {
+    PyObject *record = fields != NULL ? PyTuple_Type.tp_new((PyTypeObject *)kind, fields, NULL) : NULL;
+    if (record != NULL && PyObject_GC_IsTracked(record))
+        PyObject_GC_UnTrack(record);
+    Py_XDECREF(fields);
+    return record;
+}
+
 /* Append a wait on the loop; `site` and `parent`, the id of the span around, are those of a longer one. */
 static int append_wait(
     PyObject *activity, int64_t start_ns, int64_t cause_ns, int64_t end_ns, PyObject *by, PyObject *site,
@@ -162,15 +172,11 @@ static int append_wait(
     }
     Py_INCREF(waits);
     /* the fields of `records.request.Wait`, in their order */
-    PyObject *fields = Py_BuildValue(
+    PyObject *wait = made(py_Wait, Py_BuildValue(
         "((OLLLOOOOOOOO))", py_AWAIT, (long long)start_ns, (long long)cause_ns, (long long)end_ns, by, site, parent,
-        Py_False, Py_None, Py_None, Py_None, Py_None);
-    PyObject *wait = fields == NULL ? NULL : PyTuple_Type.tp_new((PyTypeObject *)py_Wait, fields, NULL);
-    if (wait != NULL && PyObject_GC_IsTracked(wait))
-        PyObject_GC_UnTrack(wait); /* as its activity, see `new_activity` */
+        Py_False, Py_None, Py_None, Py_None, Py_None));
     int failed = wait == NULL ? -1 : PyList_Append(waits, wait);
     Py_XDECREF(wait);
-    Py_XDECREF(fields);
     Py_DECREF(waits);
     return failed;
 }
@@ -434,8 +440,34 @@ static int begin(Call *call, int sleeps_unseen) {
 
 /* A step ends */
 
-/* The run of short callbacks to which this one belongs. */
-static int add_short(Call *call, int64_t end_ns) {
+/* As `loop_history.flush_short`. */
+static int flush_short(PyObject *loop) {
+    int64_t start_ns, end_ns, busy_ns;
+    PyObject *count = GET(Loop, loop, short_count), *code = GET(Loop, loop, short_code), *selects = GET(Loop, loop, selects);
+    if (count == NULL || code == NULL || selects == NULL || GET_NS(Loop, loop, short_start_ns, &start_ns) < 0 ||
+        GET_NS(Loop, loop, short_end_ns, &end_ns) < 0 || GET_NS(Loop, loop, short_busy_ns, &busy_ns) < 0)
+        return -1;
+    if (selects == Py_True)
+        busy_ns = end_ns - start_ns;
+    PyObject *run = made(py_Callback, Py_BuildValue(
+        "((LLLOiiOOOO))", (long long)start_ns, (long long)end_ns, (long long)busy_ns, count, 0, 0, code, Py_None, Py_None,
+        Py_None));
+    int failed = run == NULL || append_to(GET(Loop, loop, callbacks), run) < 0 || SET_NS(Loop, loop, short_count, 0) < 0 ||
+                 SET_NS(Loop, loop, short_busy_ns, 0) < 0 || SET_NS(Loop, loop, short_longest_ns, 0) < 0;
+    Py_XDECREF(run);
+    return failed ? -1 : 0;
+}
+
+/* As `loop_history.code_behind`. */
+static PyObject *code_behind(PyObject *callback) {
+    PyFunctionObject *function = (PyFunctionObject *)callback;
+    if (Py_TYPE(callback) == &PyFunction_Type && (function->func_dict == NULL || !PyDict_GET_SIZE(function->func_dict)))
+        return Py_NewRef(function->func_code);
+    return PyObject_CallOneArg(py_code_behind, callback);
+}
+
+/* The run of short callbacks to which this one belongs, which ran for `owner`, or NULL. */
+static int add_short(Call *call, PyObject *owner, int64_t end_ns) {
     PyObject *loop = call->loop;
     int64_t duration_ns = end_ns - call->start_ns, count, longest_ns, until_ns;
     if (GET_NS(Loop, loop, short_count, &count) < 0 || GET_NS(Loop, loop, short_longest_ns, &longest_ns) < 0)
@@ -458,15 +490,12 @@ static int add_short(Call *call, int64_t end_ns) {
     if (duration_ns > longest_ns) {
         if (SET_NS(Loop, loop, short_longest_ns, duration_ns) < 0)
             return -1;
-        PyObject *code = call->activity != NULL ? Py_XNewRef(GET(Activity, call->activity, code))
-                                                : PyObject_CallOneArg(py_code_behind, call->callback);
+        PyObject *code = owner != NULL ? Py_XNewRef(GET(Activity, owner, code)) : code_behind(call->callback);
         if (code == NULL)
             return -1;
         slot_set(loop, at_Loop_short_code, code);
     }
-    if (end_ns >= until_ns)
-        return call_python(py_flush_short, &loop, 1);
-    return 0;
+    return end_ns >= until_ns ? flush_short(loop) : 0;
 }
 
 static int add_ns(PyObject *activity, Py_ssize_t at, int64_t ns) {
@@ -474,16 +503,38 @@ static int add_ns(PyObject *activity, Py_ssize_t at, int64_t ns) {
     return slot_get_ns(activity, at, &before) < 0 ? -1 : slot_set_ns(activity, at, before + ns);
 }
 
-/* The step of the activity, as `task_steps.end_short` has it. */
-static int add_step(Call *call, int64_t end_ns) {
-    PyObject *step = call->activity, *cpu = GET(Loop, call->loop, cpu);
+/* A step that held the loop for so long that it is kept as a block. */
+static int add_block(PyObject *loop, PyObject *step, int64_t start_ns, int64_t end_ns, int64_t cpu_ns) {
+    PyObject *request = GET(Activity, step, request);
+    PyObject *taken = request != NULL ? PyObject_CallMethodNoArgs(request, str_take) : NULL;
+    Py_XDECREF(taken);
+    if (taken != Py_True)
+        return taken == NULL ? -1 : 0;
+    PyObject *queued = end_ns - start_ns - cpu_ns >= c_BLOCK_MIN_NS ? PyObject_CallOneArg(py_queued_since, loop) : Py_NewRef(Py_None);
+    PyObject *block = queued == NULL ? NULL : made(py_Block, Py_BuildValue(
+        "((LLLOiO))", (long long)start_ns, (long long)end_ns, (long long)cpu_ns, Py_None, 0, queued));
+    Py_XDECREF(queued);
+    PyObject *blocks = block != NULL ? GET(Activity, step, blocks) : NULL;
+    if (blocks == Py_None && (blocks = PyList_New(0)) != NULL)
+        slot_set(step, at_Activity_blocks, blocks);
+    int failed = blocks == NULL || !PyList_CheckExact(blocks) ? -1 : PyList_Append(blocks, block);
+    if (failed < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "blocks are a list");
+    Py_XDECREF(block);
+    return failed;
+}
+
+/* As `task_steps.end_step`, where nothing was sampled; and the end of its task. */
+static int end_step(Call *call, PyObject *step, int64_t end_ns) {
+    PyObject *cpu = GET(Loop, call->loop, cpu);
     int64_t used_ns, begun_ns;
     if (cpu == NULL || Py_TYPE(cpu) != &CpuMeterType || GET_NS(Activity, step, step_cpu_ns, &used_ns) < 0 ||
         GET_NS(Activity, step, step_start_ns, &begun_ns) < 0)
         return -1;
     used_ns = meter_at((CpuMeter *)cpu, end_ns, c_ON_CPU_NS) - used_ns;
     if (add_ns(step, at_Activity_cpu_ns, used_ns) < 0 || add_ns(step, at_Activity_run_ns, end_ns - begun_ns) < 0 ||
-        add_ns(step, at_Activity_steps, 1) < 0 || SET_NS(Activity, step, stop_ns, end_ns) < 0)
+        add_ns(step, at_Activity_steps, 1) < 0 || SET_NS(Activity, step, stop_ns, end_ns) < 0 ||
+        (end_ns - begun_ns >= c_BLOCK_MIN_NS && add_block(call->loop, step, begun_ns, end_ns, used_ns) < 0))
         return -1;
     PyObject *task = task_of(call->callback);
     if (task == NULL)
@@ -495,14 +546,77 @@ static int add_step(Call *call, int64_t end_ns) {
     return failed;
 }
 
+/* Whether the watchdog has looked at the callback while it ran; -1 if that cannot be told. */
+static int was_sampled(Call *call) {
+    PyObject *sample = GET(Loop, call->loop, sample);
+    if (sample == NULL || sample == Py_None)
+        return sample == NULL ? -1 : 0;
+    PyObject *begun = PyTuple_CheckExact(sample) && PyTuple_GET_SIZE(sample) ? PyTuple_GET_ITEM(sample, 0) : NULL;
+    int64_t begun_ns = begun != NULL ? PyLong_AsLongLong(begun) : 0;
+    return PyErr_Occurred() ? -1 : begun_ns == call->start_ns;
+}
+
+/* As `loop_history.keep_callback`, of a callback that nobody sampled, and that ran for `owner` or `opened`. */
+static int keep_callback(Call *call, PyObject *owner, PyObject *opened, int64_t end_ns) {
+    PyObject *known = owner != NULL ? owner : opened, *request = NULL, *open = Py_False, *done;
+    if (known == NULL && call->found != NULL) {
+        request = GET(Activity, call->found, request);
+        open = request != NULL && is_a(request, py_Request) ? GET(Request, request, open) : open;
+        known = open == Py_True ? call->found : NULL;
+    }
+    if (PyErr_Occurred() || SET_NS(Loop, call->loop, counted_queue_ns, 0) < 0)
+        return -1;
+    if (known == NULL) {
+        done = PyObject_CallFunction(
+            py_keep_callback, "OLLOOO", call->loop, (long long)call->start_ns, (long long)end_ns, Py_None, call->callback,
+            Py_None);
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 0;
+    }
+    int64_t count;
+    if (GET_NS(Loop, call->loop, short_count, &count) < 0 || (count && flush_short(call->loop) < 0))
+        return -1;
+    PyObject *id = GET(Activity, known, span_id), *code = GET(Activity, known, code);
+    request = GET(Activity, known, request);
+    if (PyErr_Occurred())
+        return -1;
+    if (!is_a(request, py_Request)) {
+        PyErr_SetString(PyExc_TypeError, "an activity is one of a request");
+        return -1;
+    }
+    PyObject *trace_id = GET(Request, request, trace_id);
+    PyObject *kept = trace_id == NULL ? NULL : made(py_Callback, Py_BuildValue(
+        "((LLLiOOOOOO))", (long long)call->start_ns, (long long)end_ns, (long long)(end_ns - call->start_ns), 1, trace_id, id,
+        code, Py_None, request, Py_None));
+    int failed = kept == NULL ? -1 : append_to(GET(Loop, call->loop, callbacks), kept);
+    Py_XDECREF(kept);
+    return failed;
+}
+
+/* As `task_steps.end_callback`; in C for one that is not long. */
 static int end_long(Call *call, PyObject *current, int64_t end_ns) {
-    PyObject *opened = Py_XNewRef(PyDict_GetItemWithError(call->mine, str_opened));
+    PyObject *opened = Py_XNewRef(PyDict_GetItemWithError(call->mine, str_opened)), *owner = call->activity;
     if (opened == NULL ? PyErr_Occurred() != NULL : PyDict_DelItem(call->mine, str_opened) < 0) {
         Py_XDECREF(opened);
         return -1;
     }
-    PyObject *args[] = {call->loop, current, opened, call->activity, call->found, call->callback};
-    int failed = call_with_times(py_end_callback, args, 6, call->start_ns, end_ns);
+    if (opened != NULL && !is_a(opened, py_Activity))
+        Py_CLEAR(opened);
+    /* a request may have been opened (SERVER span) or closed in this very step */
+    if (current != call->begun && is_a(current, py_Activity))
+        owner = current;
+    int64_t duration_ns = end_ns - call->start_ns;
+    int failed = duration_ns < c_CALLBACK_MIN_NS ? 0 : was_sampled(call);
+    if (failed == 0 && duration_ns < c_QUEUED_MIN_NS) {
+        failed = SET_NS(Loop, call->loop, run_start_ns, 0);
+        if (failed == 0)
+            failed = duration_ns < c_CALLBACK_MIN_NS ? add_short(call, owner, end_ns) : keep_callback(call, owner, opened, end_ns);
+        if (failed == 0 && owner != NULL && owner == current)
+            failed = end_step(call, owner, end_ns);
+    } else if (failed >= 0) {
+        PyObject *args[] = {call->loop, current, opened, call->activity, call->found, call->callback};
+        failed = call_with_times(py_end_callback, args, 6, call->start_ns, end_ns);
+    }
     Py_XDECREF(opened);
     return failed;
 }
@@ -520,7 +634,10 @@ static int end(Call *call, int sleeps_unseen) {
     Py_INCREF(current);
     int as_begun = current == call->begun, failed = PyDict_SetItem(call->mine, str_current, Py_None);
     if (failed == 0 && as_begun && end_ns - call->start_ns < c_CALLBACK_MIN_NS)
-        failed = add_short(call, end_ns) < 0 || (call->activity != NULL && add_step(call, end_ns) < 0) ? -1 : 0;
+        failed = add_short(call, call->activity, end_ns) < 0 ||
+                         (call->activity != NULL && end_step(call, call->activity, end_ns) < 0)
+                     ? -1
+                     : 0;
     else if (failed == 0)
         failed = end_long(call, current, end_ns);
     if (failed == 0 && as_begun && call->activity == NULL && !call->is_function)

@@ -66,8 +66,11 @@ static int set_slot(PyObject *kind, const char *name, Py_ssize_t *place) {
     return -1;
 }
 
+int is_bound;
+
 static PyObject *bind(PyObject *self, PyObject *given) {
     (void)self;
+    is_bound = 0;
     if (!PyDict_Check(given)) {
         PyErr_SetString(PyExc_TypeError, "a dict is needed");
         return NULL;
@@ -103,10 +106,14 @@ static PyObject *bind(PyObject *self, PyObject *given) {
         PyErr_SetString(PyExc_TypeError, "the names of a module are a dict");
         return NULL;
     }
-    if (!PyType_Check(py_Wait) || !PyType_IsSubtype((PyTypeObject *)py_Wait, &PyTuple_Type)) {
-        PyErr_SetString(PyExc_TypeError, "a wait is a tuple");
-        return NULL;
+    PyObject *tuples[] = {py_Wait, py_Callback, py_Block, py_HostSpan};
+    for (size_t at = 0; at < 4; at++) {
+        if (!PyType_Check(tuples[at]) || !PyType_IsSubtype((PyTypeObject *)tuples[at], &PyTuple_Type)) {
+            PyErr_SetString(PyExc_TypeError, "a wait, a callback, a block and a host's span are tuples");
+            return NULL;
+        }
     }
+    is_bound = 1;
     Py_RETURN_NONE;
 }
 
@@ -150,6 +157,8 @@ static PyMethodDef functions[] = {
     {"make_job", FAST(make_job), METH_FASTCALL, "As in hotpath.jobs."},
     {"occupancy_of", FAST(occupancy_of), METH_FASTCALL, "As in hotpath.pools."},
     {"run_job", FAST(run_job), METH_FASTCALL | METH_KEYWORDS, "As in hotpath.jobs."},
+    {"let_go", let_go, METH_O, "What a request's release does with its activities."},
+    {"operation", FAST(operation), METH_FASTCALL, "As in probes.requests.framework_stamps."},
     {"run_scheduled", FAST(run_scheduled), METH_FASTCALL | METH_KEYWORDS, "For uvloop."},
     {NULL, NULL, 0, NULL},
 };
@@ -164,7 +173,7 @@ static int execute(PyObject *module) {
         return -1;
     NAMES(MAKE)
 #undef MAKE
-    if (PyType_Ready(&RunnerType) < 0 || PyType_Ready(&ScheduledType) < 0 ||
+    if (PyType_Ready(&RunnerType) < 0 || PyType_Ready(&ScheduledType) < 0 || PyType_Ready(&OperationType) < 0 ||
         PyModule_AddIntConstant(module, "SOURCES", WHYWAIT_SOURCES) < 0)
         return -1;
     return PyModule_AddType(module, &CpuMeterType);

@@ -27,11 +27,14 @@ static PyObject *copy_of(PyObject *blank) {
     return made;
 }
 
+/* As `ids.new_span_id`, but that 0, which means none, comes once in 2**64. */
+PyObject *new_id(void) { return PyObject_CallOneArg(py_random_bits, py_ID_BITS); }
+
 static int set_id(PyObject *record, Py_ssize_t at) {
-    PyObject *id = PyObject_CallOneArg(py_random_bits, py_ID_BITS);
+    PyObject *id = new_id();
     if (id == NULL)
         return -1;
-    slot_set(record, at, id); /* 0, which means none, comes once in 2**64 */
+    slot_set(record, at, id);
     return 0;
 }
 
@@ -68,7 +71,7 @@ static int append(PyObject *list, PyObject *item) {
 }
 
 /* As `Request.take`, but for -1: none is left, and its Python counts that. */
-static int take(PyObject *request) {
+int take(PyObject *request) {
     int64_t left;
     if (GET_NS(Request, request, records_left, &left) < 0)
         return -1;
@@ -329,4 +332,35 @@ int end_task(PyObject *activity, PyObject *task, int64_t end_ns) {
     int failed = end != NULL ? call_python(py_end_task, args, 3) : -1;
     Py_XDECREF(end);
     return failed;
+}
+
+static int let_one_go(PyObject *activity) {
+    PyObject *waits = PyList_New(0), *pool;
+    if (waits == NULL)
+        return -1;
+    PyObject_GC_UnTrack(waits);
+    slot_set(activity, at_Activity_waits, waits);
+    SET(Activity, activity, blocks, Py_None);
+    SET(Activity, activity, stretches, Py_None);
+    SET(Activity, activity, spawner, Py_None);
+    SET(Activity, activity, loop, Py_None);
+    if (is_exactly(activity, py_Job) && (pool = GET(Job, activity, pool)) != NULL && is_exactly(pool, py_Pool) &&
+        GET(Pool, pool, last_job) == activity)
+        SET(Pool, pool, last_job, Py_None);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* `let_go(activities)`: what `Request.release` does with each; returns whether it did. */
+PyObject *let_go(PyObject *self, PyObject *activities) {
+    (void)self;
+    if (!is_bound || !PyList_CheckExact(activities))
+        Py_RETURN_FALSE;
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(activities); at++) {
+        PyObject *one = Py_NewRef(PyList_GET_ITEM(activities, at));
+        int failed = is_a(one, py_Activity) ? let_one_go(one) : 0;
+        Py_DECREF(one);
+        if (failed < 0)
+            return NULL;
+    }
+    Py_RETURN_TRUE;
 }

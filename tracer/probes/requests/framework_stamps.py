@@ -22,6 +22,7 @@ from opentelemetry import _logs, metrics, propagate, trace
 from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.otel_context import Stamped, current_span_id, enter, leave
 from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.core import operation
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -172,7 +173,7 @@ class _Operations:
     def start_as_current_span(self, name: str, attributes: Any = None, **settings: Any) -> Any:
         """Return the context of one operation. After the response, of a background task, the SDK makes it."""
         if self._request.open:
-            return _Operation(self._request, name, attributes)
+            return _operation(self._request, name, attributes)
         tracer = self._native._get_tracer(provider=trace.get_tracer_provider())
         return tracer.start_as_current_span(name, attributes=attributes, **settings)
 
@@ -200,3 +201,6 @@ class _Operation:
         if own is not None and self._request.activities and self._request.take():
             ids = span.span_id, self._parent_id
             own.within.append(made(HostSpan, (span.name, *ids, self._start_ns, end_ns, span.attributes, span.failed)))
+
+
+_operation: Final = operation or _Operation
