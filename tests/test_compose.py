@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from whywait.analysis.write.otlp_http import address
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = Path(sys.executable).parent / "docker-compose"
@@ -31,7 +34,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_services_and_their_profiles(config: dict[str, Any]) -> None:
     profiles = {name: service.get("profiles", []) for name, service in config["services"].items()}
-    assert profiles == {"jaeger": [], "demo": [], "load": ["load"], "notebook": ["notebook"]}
+    metrics = {key: ["metrics"] for key in ("causes", "prometheus", "grafana")}
+    assert profiles == {"jaeger": [], "demo": [], "load": ["load"], "notebook": ["notebook"], **metrics}
 
 
 def test_every_published_port_is_bound_to_this_machine(config: dict[str, Any]) -> None:
@@ -44,6 +48,9 @@ def test_every_published_port_is_bound_to_this_machine(config: dict[str, Any]) -
         "demo": [("127.0.0.1", "8000")],
         "load": [],
         "notebook": [("127.0.0.1", "8888")],
+        "causes": [],
+        "prometheus": [("127.0.0.1", "9090")],
+        "grafana": [("127.0.0.1", "3000")],
     }
     assert not any("network_mode" in service for service in config["services"].values())
 
@@ -60,7 +67,7 @@ def test_jaegers_ui_has_our_links(config: dict[str, Any]) -> None:
 def test_images_are_pinned(config: dict[str, Any]) -> None:
     images = {name: service["image"] for name, service in config["services"].items()}
     assert images["jaeger"] == "jaegertracing/jaeger:2.20.0"
-    assert all(image.rpartition(":")[2][:1].isdigit() for image in images.values())
+    assert all(image.rpartition(":")[2].removeprefix("v")[:1].isdigit() for image in images.values())
     bases = [line.split()[1] for line in _dockerfile() if line.startswith("FROM ")]
     assert bases
     assert all(base.startswith("python:3.13") for base in bases)
@@ -78,7 +85,7 @@ def test_nothing_runs_as_root_or_can_become_it(config: dict[str, Any]) -> None:
 
 def test_whoever_serves_has_a_health_check_and_is_awaited(config: dict[str, Any]) -> None:
     services = config["services"]
-    for name in ("jaeger", "demo", "notebook"):
+    for name in ("jaeger", "demo", "notebook", "prometheus", "grafana"):
         assert services[name]["healthcheck"]["test"][0] == "CMD", name
     assert services["load"]["healthcheck"] == {"disable": True}
     awaited = {
@@ -103,6 +110,27 @@ def test_the_health_checks_are_python_that_compiles(config: dict[str, Any]) -> N
         command = config["services"][name]["healthcheck"]["test"]
         assert command[1:3] == ["python", "-c"]
         compile(command[3], name, "exec")
+
+
+def test_the_causes_reach_grafana_as_metrics(config: dict[str, Any]) -> None:
+    """What each part of the chain sends to, reads from or is shown is what the part before it serves."""
+    services, texts = config["services"], {name: one["content"] for name, one in config["configs"].items()}
+    told = services["causes"]["command"]
+    assert told[:2] == ["whywait", "metrics"]
+    assert told[2] == services["demo"]["environment"]["WHYWAIT_OUTPUT"] == services["demo"]["volumes"][0]["target"]
+    receiver = told[told.index("--send") + 1]
+    assert address(receiver, "/v1/metrics") == services["demo"]["environment"]["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]
+    assert "--web.enable-otlp-receiver" in services["prometheus"]["command"]
+    rules = {one["target"]: Path(one["source"]) for one in services["prometheus"]["volumes"]}
+    (named,) = yaml.safe_load(texts["prometheus"])["rule_files"]
+    assert yaml.safe_load(rules[named].read_text())["groups"]
+    (source,) = yaml.safe_load(texts["datasources"])["datasources"]
+    assert source["url"] == receiver.removesuffix("/api/v1/otlp")
+    (provider,) = yaml.safe_load(texts["dashboards"])["providers"]
+    (dashboard,) = services["grafana"]["volumes"]
+    assert Path(dashboard["target"]).parent == Path(provider["options"]["path"])
+    assert json.loads(Path(dashboard["source"]).read_text())["uid"] == "whywait-causes"
+    assert "install --directory --owner whywait /traces" in " ".join(_dockerfile())
 
 
 def test_the_load_command_is_one_the_driver_understands(config: dict[str, Any]) -> None:
