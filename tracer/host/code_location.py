@@ -194,11 +194,12 @@ def user_place(frame: FrameType | None) -> Place | None:
     """The innermost location outside libraries on a stack; the rule for every name that is shown.
 
     Without one, the outermost in a library that is no known wrapper: a service may be installed. Without that, the
-    innermost of all. A callback's stack begins at the event loop: the code that started the loop is no part of it.
+    innermost in what is installed, else the innermost of all. A callback's stack begins at the event loop: the code that started the loop is no part of it.
     None if there is only the loop itself.
     """
     innermost: Place | None = None
     entry: FrameType | None = None
+    installed: FrameType | None = None
     depth = 0
     while frame is not None and depth < _MAX_DEPTH:
         code = frame.f_code
@@ -207,14 +208,17 @@ def user_place(frame: FrameType | None) -> Place | None:
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             break
         if _works_for_us(code.co_filename):  # what it calls is no place of the user's
-            innermost = entry = None
+            innermost = entry = installed = None
         elif innermost is None and not code.co_filename.startswith(_OURS):
             innermost = place_of_frame(frame)
         if not is_wrapper(code.co_filename):
             entry = frame
+        elif installed is None and package_of(code.co_filename) not in ("", "whywait"):
+            installed = frame
         frame = frame.f_back
         depth += 1
-    return innermost if entry is None else place_of_frame(entry)
+    found = entry or installed
+    return innermost if found is None else place_of_frame(found)
 
 
 def library_call(frame: FrameType | None) -> tuple[str, str]:

@@ -66,6 +66,8 @@ def test_the_librarys_function_that_the_user_called(files: tuple[str, ...], call
         ((SITE + "starlette/run.py", SITE + "shop/order.py", SITE + "sqlalchemy/query.py"), SITE + "shop/order.py"),
         # two of the user's: the nearest
         (("/app/score.py", SITE + "tenacity/call.py", "/app/rank.py", "/app/deep.py"), "/app/deep.py"),
+        # a framework starts a thread: who started it, not what waits for it
+        ((SITE + "starlette/run.py", SITE + "asgiref/sync.py", threading.__file__), SITE + "asgiref/sync.py"),
         # what our own code calls for itself, interrupted by the garbage collector: nobody's
         ((loop_history.__file__, "<string>"), None),
         ((code_location.__file__, dis.__file__), None),
