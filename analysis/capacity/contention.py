@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.capacity.window import active_ns
+from whywait.analysis.model import Analysis
 from whywait.tracer import schema
 
 _CROWD: Final = 2.0  # jobs at once, on average, from which a thread that needs the GIL must be seen waiting for it
@@ -28,6 +29,21 @@ def of_waiters(waits: pd.DataFrame) -> pd.DataFrame:
     contended = fresh.clip(lower=0).groupby(keys, sort=False).transform("sum")
     count = waits["weight"].groupby(keys, sort=False).transform("sum")
     return waits.assign(slot_ns=waits["slots"] * contended / count)
+
+
+def takers(analysis: Analysis) -> pd.DataFrame:
+    """Return who had what a wait waited for: the wait's `span_id`, and the `request_id` that had it."""
+    named = analysis.culprits[analysis.culprits["culprit_trace_id"] != ""]
+    waits = named.merge(analysis.causes[["request_id", "start_ns", "span_id"]], on=["request_id", "start_ns"])
+    whose = analysis.analysed.drop_duplicates("trace_id").set_index("trace_id")["request_id"]
+    return waits.assign(request_id=waits["culprit_trace_id"].map(whose))[["span_id", "request_id"]].dropna()
+
+
+def without_wait(waits: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+    """Return, as such waits, the holds of requests that got it at once, and made others wait for it. Who waited at all may
+    have waited for the same: a lock is called by where one waits for it."""
+    held = taken.merge(waits.drop(columns="request_id"), on="span_id").drop_duplicates(["request_id", "name"])
+    return held[~held["request_id"].isin(waits["request_id"])]
 
 
 def python_share(own: pd.DataFrame) -> "pd.Series[float]":

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.capacity.contention import of_waiters, python_share
+from whywait.analysis.capacity.contention import of_waiters, python_share, takers, without_wait
 from whywait.analysis.capacity.own_spans import own_spans
 from whywait.analysis.causes import Evidence
 from whywait.analysis.measure.weights import weights_of
@@ -61,7 +61,8 @@ _HELD_BY_OTHERS: Final = (Resource.LOCK, Resource.LOGGING, Resource.CONNECTION) 
 def demand(analysis: Analysis) -> pd.DataFrame:
     """Return one row per analysed request and resource that it held or waited for (DEMAND_COLUMNS), amounts in ns."""
     own = own_spans(analysis)
-    parts = pd.concat([one.assign(resource=str(kind)) for kind, one in _parts(own)], ignore_index=True)
+    taken = takers(analysis)
+    parts = pd.concat([one.assign(resource=str(kind)) for kind, one in _parts(own, taken)], ignore_index=True)
     parts["evidence"] = parts["evidence"].astype(_WEAKEST_LAST)
     sums = parts.groupby(_KEY, sort=False)[_SUMS].sum()
     first = parts.groupby(_KEY, sort=False)[["servers", "evidence"]].max()
@@ -73,7 +74,7 @@ def demand(analysis: Analysis) -> pd.DataFrame:
     return table.merge(of, on="request_id")[list(DEMAND_COLUMNS)]
 
 
-def _parts(own: pd.DataFrame) -> Iterator[tuple[Resource, pd.DataFrame]]:
+def _parts(own: pd.DataFrame, taken: pd.DataFrame) -> Iterator[tuple[Resource, pd.DataFrame]]:
     """Yield what each span adds to a resource of its request."""
     kind, wait = own["kind"], own["wait"]
     is_run, here = kind == schema.KIND_RUN, ~own["remote"]
@@ -102,10 +103,10 @@ def _parts(own: pd.DataFrame) -> Iterator[tuple[Resource, pd.DataFrame]]:
     for resource, rows in own[waited.notna()].groupby(waited.dropna().astype(str)):
         named = rows.assign(name=rows["pool" if resource == Resource.POOL else "of"])
         if resource in _HELD_BY_OTHERS:
-            yield (
-                Resource(resource),
-                _row(of_waiters(named), held="slot_ns", wait="ns", servers=named["slots"], visits=1),
-            )
+            waits = of_waiters(named)
+            yield Resource(resource), _row(waits, held="slot_ns", wait="ns", servers=named["slots"], visits=1)
+            unseen = without_wait(waits, taken)
+            yield Resource(resource), _row(unseen, held="slot_ns", servers=unseen["slots"], visits=1)
         elif resource == Resource.LOOP:
             yield Resource.LOOP, _row(named.assign(name="", ns=rows["ns"] - other_ns), wait="ns", servers=1.0)
         else:

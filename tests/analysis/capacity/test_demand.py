@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tests.analysis.drawing import UNIT_NS, drawn
+from tests.analysis.drawing import UNIT_NS, drawn, trace_id
 from whywait.analysis import analyze
 from whywait.analysis.capacity.demand import Resource, demand
 from whywait.tracer import schema
@@ -52,7 +52,7 @@ def test_the_gil_and_the_cpu_are_needed_by_loop_and_worker(table: pd.DataFrame) 
 
 
 def test_a_hold_of_a_lock_takes_the_time_between_two_waits_that_end() -> None:
-    # three wait for one lock, each for one hold of 4 ms more: 12 ms contended, three holds
+    # three wait for one lock, each for one hold of 4 ms more: 12 ms contended, three holds; who had it first never waited
     picture = "".join(
         f"""
 server GET{n}          |------------------|               trace={n}
@@ -61,11 +61,18 @@ wait   lk{n} root{n}    |{"-" * (4 * number - 1)}|         type=lock_wait trace=
 """
         for number, n in enumerate("abc", start=1)
     )
+    picture += """
+server GETd          |------------------|               trace=d
+task   rootd GETd    |------------------|               trace=d
+"""
     lock = {schema.LOCK_KIND: "Lock", schema.LOCK_FILE: "db.py", schema.LOCK_LINE: 7}
-    found = demand(analyze(drawn(picture, {f"lk{n}": lock for n in "abc"})))
+    first = {schema.BLOCKER_FUNCTION: "first", schema.BLOCKER_TRACE_ID: trace_id("d"), schema.BLOCKER_NS: 4 * UNIT_NS}
+    more = {f"lk{n}": lock for n in "abc"}
+    found = demand(analyze(drawn(picture, more | {"lka": lock | first})))
     holds = found[found["resource"] == Resource.LOCK]
-    assert len(holds) == 3
+    assert len(holds) == 4
     assert set(holds["demand_ns"] / UNIT_NS) == {4}
+    assert sorted(holds["wait_ns"] / UNIT_NS) == [0, 4, 8, 12]
 
 
 NATIVE = """
