@@ -28,7 +28,8 @@ AT_ONCE := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 BUILT_FROM := pyproject.toml hatch_build.py $(wildcard tracer/host/native/*.[ch])
 
 # what the two cores do each in its own way
-OF_CORES := $(addprefix tests/tracer/,hotpath probes/locks probes/threads probes/stacks/test_alarm.py)
+OF_CORES := $(addprefix tests/tracer/,hotpath probes/locks probes/threads probes/stacks/test_alarm.py \
+	probes/requests/test_framework_stamps.py)
 
 # the oldest OpenTelemetry that pyproject.toml allows; what depends most on its version
 OLDEST := .venv-oldest

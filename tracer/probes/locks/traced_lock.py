@@ -66,12 +66,10 @@ class Maker(type):
         plain = cls.make_plain(*args, **kwargs)
         frame = sys._getframe(1)
         code = frame.f_code
-        if code is _RLOCK and frame.f_back is not None:
-            frame = frame.f_back
-            code = frame.f_code
-        if code is _CONDITION_INIT and frame.f_back is not None:
-            frame = frame.f_back
-            code = frame.f_code
+        if code is _RLOCK and (back := frame.f_back) is not None:
+            frame, code = back, back.f_code
+        if code is _CONDITION_INIT and (back := frame.f_back) is not None:
+            frame, code = back, back.f_code
         if code.co_filename in Maker.unwatched:  # each future creates a lock
             return plain
         return _watched(cls.kind, plain, frame)
