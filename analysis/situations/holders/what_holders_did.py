@@ -64,7 +64,8 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What the holding activity did during the wait; where it was not seen then, what its request did."""
     waits = waits[waits["culprit_trace_id"] != ""]
     rows = rows[rows["culprit_trace_id"].isin(waits["culprit_trace_id"].unique())]
-    seen = waits.merge(rows.assign(activity=rows["activity"].str.rsplit("/", n=1).str[-1]), on="culprit_trace_id")
+    bare = pd.Series([one.rpartition("/")[2] for one in rows["activity"]], index=rows.index, dtype=object)
+    seen = waits.merge(rows.assign(activity=bare), on="culprit_trace_id")
     ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
     itself = seen["activity"] == seen["culprit_span_id"]
     # a pool's connection may be waited for on the loop's thread: where nothing else shows what kept the loop
@@ -76,8 +77,8 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What activities of the holder's name did at any time."""
-    names = {name: name.split(" ", 1)[-1] for name in rows["doer"].unique()}
-    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].map(names).astype(object))
+    names = pd.Series([name.split(" ", 1)[-1] for name in rows["doer"]], index=rows.index, dtype=object)
+    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=names)
     rows = rows[rows["doer"].isin(waits["culprit"].unique())]
     sums = rows.groupby(["doer", "did", "doing"], as_index=False)
     first = {key: (key, "first") for key in ("at", "stood", "stood_file", "stood_line")}
