@@ -114,7 +114,7 @@ class Group:
     meanwhile: Mapping[Cause, tuple[Meanwhile, ...]]  # of each significant cause
     held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
-    _by_cause: dict[Any, pd.DataFrame] = field(default_factory=dict, init=False)  # `causes`, divided when first asked
+    _known: dict[str, Any] = field(default_factory=dict, init=False)  # what was asked before
 
     @property
     def least_ns(self) -> float:
@@ -123,9 +123,26 @@ class Group:
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""
-        if not self._by_cause:
-            self._by_cause.update(dict(iter(self.causes.groupby("cause", sort=False))))
-        return self._by_cause.get(cause, self.causes[:0]) if cause in self.significant else self.causes[:0]
+        return self._by_cause("causes", cause if cause in self.significant else None)
+
+    def culprits_of(self, cause: Cause) -> pd.DataFrame:
+        """Return the rows of `culprits` with this cause."""
+        return self._by_cause("culprits", cause)
+
+    def _by_cause(self, name: str, cause: Cause | None) -> pd.DataFrame:
+        table: pd.DataFrame = getattr(self, name)
+        if name not in self._known:
+            self._known[name] = {None: table[:0], **dict(iter(table.groupby("cause", sort=False)))}
+        found: pd.DataFrame = self._known[name].get(cause, table[:0])
+        return found
+
+    @property
+    def own_spans(self) -> pd.DataFrame:
+        """The spans of the traces of these requests."""
+        if "spans" not in self._known:
+            self._known["spans"] = self.spans[self.spans["trace_id"].isin(self.requests["trace_id"].unique())]
+        found: pd.DataFrame = self._known["spans"]
+        return found
 
     def kinds_of(self, rows: pd.DataFrame) -> "pd.Series[Any]":
         """Return for each of these rows the kind of its activity (schema.KIND_*)."""

@@ -243,7 +243,8 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     own = group.of(cause)
     total_ns = max(int(own["amount_ns"].sum()), 1)
     detail, evidence = (str(own.groupby(key)["amount_ns"].sum().idxmax()) for key in ("detail", "evidence"))
-    named = group.culprits[(group.culprits["cause"] == cause) & (group.culprits["culprit"] != "")]
+    named = group.culprits_of(cause)
+    named = named[named["culprit"] != ""]
     name, file, line, part, others = "", "", None, 0.0, 0.0
     if len(named):
         totals = named.groupby("culprit")["ns"].sum()
