@@ -4,7 +4,7 @@ request 1   ~~~~~~waits for a worker~~~~~~|---runs---|
 request 2   |--its job: waits for the GIL-|                the GIL is what request 1 waited for
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -36,11 +36,12 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     is the chief culprit of that, `ns` the holders' time; "" where it is not known what they did.
     """
     culprits = weighted(analysis.culprits[analysis.culprits["cause"].isin(FOLLOWED)], "ns")
-    longest = _longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)
+    longest = culprits.loc[_longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)]
     own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
-    known = analysis.causes[[*_OF_HOLDER, "request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
-    rows = _longest(known, "amount_ns", ["request_id"], _MOST_ROWS)[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
+    known = analysis.causes[["request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
+    rows = analysis.causes.loc[_longest(known, "amount_ns", ["request_id"], _MOST_ROWS), [*_OF_HOLDER]]
+    rows = rows.rename(columns=_OF_HOLDER)
     during = _during(waits, rows)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
@@ -54,10 +55,10 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     return by_doing.agg(**first, ns=("ns", "sum"))
 
 
-def _longest(table: pd.DataFrame, column: str, keys: list[str], most: int) -> pd.DataFrame:
-    """The rows of each group in which the column is largest."""
+def _longest(table: pd.DataFrame, column: str, keys: list[str], most: int) -> "pd.Index[Any]":
+    """The index of the rows of each group in which the column is largest."""
     ranked = table[[column, *keys]].sort_values(column, ascending=False)
-    return table.loc[ranked.groupby(keys).head(most).index]
+    return ranked.groupby(keys).head(most).index
 
 
 def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
