@@ -131,18 +131,20 @@ class Group:
 
     def _by_cause(self, name: str, cause: Cause | None) -> pd.DataFrame:
         table: pd.DataFrame = getattr(self, name)
-        if name not in self._known:
-            self._known[name] = {None: table[:0], **dict(iter(table.groupby("cause", sort=False)))}
-        found: pd.DataFrame = self._known[name].get(cause, table[:0])
-        return found
+        by_cause: dict[Any, pd.DataFrame] = self._once(name, lambda: dict(iter(table.groupby("cause", sort=False))))
+        return by_cause.get(cause, table[:0])
 
     @property
     def own_spans(self) -> pd.DataFrame:
         """The spans of the traces of these requests."""
-        if "spans" not in self._known:
-            self._known["spans"] = self.spans[self.spans["trace_id"].isin(self.requests["trace_id"].unique())]
-        found: pd.DataFrame = self._known["spans"]
+        ids = self.requests["trace_id"]
+        found: pd.DataFrame = self._once("spans", lambda: self.spans[self.spans["trace_id"].isin(ids.unique())])
         return found
+
+    def _once(self, name: str, find: Callable[[], Any]) -> Any:
+        if name not in self._known:
+            self._known[name] = find()
+        return self._known[name]
 
     def kinds_of(self, rows: pd.DataFrame) -> "pd.Series[Any]":
         """Return for each of these rows the kind of its activity (schema.KIND_*)."""
