@@ -33,6 +33,7 @@ class Attributes(ExtensionArray):
 
     def __init__(self, blocks: Sequence[Block], block: Array, at: Array) -> None:
         self._blocks, self._block, self._at = blocks, block, at  # the number of each span's block, and its place there
+        self._parts: list[tuple[Block, Array, Array]] | None = None
 
     @classmethod
     def of(cls, every: Sequence[dict[str, Any]]) -> Self:
@@ -78,13 +79,14 @@ class Attributes(ExtensionArray):
                 found |= dict.fromkeys(one)
         return found
 
-    def _by_block(self) -> Iterator[tuple[Block, Array, Array]]:
+    def _by_block(self) -> list[tuple[Block, Array, Array]]:
         """Each block with the rows of which it is, and their places in it."""
-        order = np.argsort(self._block, kind="stable")
-        ends = np.cumsum(np.bincount(self._block, minlength=len(self._blocks)))
-        for block, rows in zip(self._blocks, np.split(order, ends[:-1]), strict=True):
-            if len(rows):
-                yield block, rows, self._at[rows]
+        if self._parts is None:
+            order = np.argsort(self._block, kind="stable").astype(np.int32)
+            ends = np.cumsum(np.bincount(self._block, minlength=len(self._blocks)))
+            parts = zip(self._blocks, np.split(order, ends[:-1]), strict=True)
+            self._parts = [(block, rows, self._at[rows]) for block, rows in parts if len(rows)]
+        return self._parts
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         found = np.empty(len(self), dtype=object)

@@ -86,7 +86,7 @@ def attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
     """Return an attribute of each span; "" where it is missing."""
     if key in spans.columns:  # of the analysis: SpanTable.columns
         return spans[key]
-    return pd.Series(attributes_of(spans).column(key, ""), index=spans.index)
+    return pd.Series(attributes_of(spans).column(key, ""), index=spans.index, dtype=object)
 
 
 def attributes_of(spans: pd.DataFrame) -> Attributes:

@@ -71,8 +71,9 @@ def find_culprits(
 def _of_activity(spans: SpanTable, table: pd.DataFrame, rows: Ints) -> pd.DataFrame:
     """The culprits that are named by their place alone, as the activity of another request in which the wait was found."""
     unknown = (rows >= 0) & (table["span_id"] == "").to_numpy(dtype=bool)
-    found = {"trace_id": spans.trace_ids, "span_id": spans.span_ids}
-    return table.assign(**{key: np.where(unknown, ids[rows], table[key]) for key, ids in found.items()})
+    for key, ids in (("trace_id", spans.trace_ids), ("span_id", spans.span_ids)):
+        table[key] = pd.Series(np.where(unknown, ids[rows], table[key]), dtype=object)
+    return table
 
 
 def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def sample_of(requests: pd.DataFrame, causes: pd.DataFrame) -> Sample:
     row = ids.get_indexer(pd.Index(causes["request_id"]))
     known = row >= 0
     amounts = np.zeros((len(ids), len(CAUSES)), dtype=np.int64)
-    column = causes["cause"].map(_NUMBER).to_numpy(dtype=np.int64)
+    column = np.array([_NUMBER[one] for one in causes["cause"].tolist()], dtype=np.int64)
     np.add.at(amounts, (row[known], column[known]), causes["amount_ns"].to_numpy(dtype=np.int64)[known])
     walls = amounts.sum(axis=1)
     analysed = np.flatnonzero(walls > 0)

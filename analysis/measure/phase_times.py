@@ -18,17 +18,19 @@ COMPUTING: Final = tuple(cause for cause in CAUSES if cause.info.computes)  # on
 def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     """Return one row per request and phase ("": outside any): its computing on the critical path, ns, of `causes`
     (default COMPUTING). A request's amounts sum to its computing."""
-    rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
+    every = analysis.causes[["endpoint", "request_id", "span_id", "amount_ns"]]
+    rows = every[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)
     own = rows.groupby(["endpoint", "request_id", "span_id"], sort=False)["amount_ns"].sum().reset_index()
-    known = _with_phases(analysis.spans, set(own["span_id"]))
+    ids = own["span_id"].tolist()
+    known = _with_phases(analysis.spans, set(ids))
     words = {key: word for key, (word, _) in known.items()}
-    outer = own[["endpoint", "request_id"]].assign(phase=[words.get(key, "") for key in own["span_id"]])
+    outer = own[["endpoint", "request_id"]].assign(phase=[words.get(key, "") for key in ids])
     # the few spans with sums: each sum becomes a row, and the remainder stays with the span
     few = own[own["span_id"].isin([key for key, (_, sums) in known.items() if sums])]
     # each span's time on the critical path: the sums are of its running time as a whole
-    on_path = analysis.causes[analysis.causes["span_id"].isin(few["span_id"])]
+    on_path = every[every["span_id"].isin(few["span_id"])]
     ran_ns = on_path.groupby("span_id", sort=False)["amount_ns"].sum().to_dict()
     left_ns = own["amount_ns"].to_numpy(dtype=np.int64).copy()
     inner: list[tuple[Any, ...]] = []

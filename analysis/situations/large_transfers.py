@@ -15,7 +15,7 @@ COSTLY: Final = 0.1  # of the requests' time
 def large_transfers(group: Group) -> Iterator[Pattern]:
     """Yield the job whose objects took longest on their way, where that is a large part of the requests' time; for their
     queue too, where that is a large part of what those ahead do."""
-    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
+    spans = group.own_spans
     kinds = attribute(spans, schema.KIND)
     parts = spans[kinds.isin([schema.KIND_PHASE, schema.KIND_RUN])]
     parts = parts.assign(way=attribute(parts, schema.TRANSFER))

@@ -68,7 +68,7 @@ def _many_jobs(own: pd.DataFrame) -> dict[str, Any]:
 def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
     for row in own.to_dict("records"):
         line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
-        waits = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"])]
+        waits = group.own_spans
         ns = (waits["end_ns"] - waits["start_ns"]).groupby(attribute(waits, schema.WAIT)).sum() / len(group.requests)
         found = {name: float(ns.get(kind, 0.0)) for name, kind in _MAKING.items()}
         decides = sum(found.values()) >= COSTLY * group.mean_wall_ns

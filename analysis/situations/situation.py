@@ -115,7 +115,7 @@ class Group:
     meanwhile: Mapping[Cause, tuple[Meanwhile, ...]]  # of each significant cause
     held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
-    _by_cause: dict[Any, pd.DataFrame] = field(default_factory=dict, init=False)  # `causes`, divided when first asked
+    _known: dict[str, Any] = field(default_factory=dict, init=False)  # what was asked before
 
     @property
     def least_ns(self) -> float:
@@ -124,9 +124,28 @@ class Group:
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""
-        if not self._by_cause:
-            self._by_cause.update(dict(iter(self.causes.groupby("cause", sort=False))))
-        return self._by_cause.get(cause, self.causes[:0]) if cause in self.significant else self.causes[:0]
+        return self._by_cause("causes", cause if cause in self.significant else None)
+
+    def culprits_of(self, cause: Cause) -> pd.DataFrame:
+        """Return the rows of `culprits` with this cause."""
+        return self._by_cause("culprits", cause)
+
+    def _by_cause(self, name: str, cause: Cause | None) -> pd.DataFrame:
+        table: pd.DataFrame = getattr(self, name)
+        by_cause: dict[Any, pd.DataFrame] = self._once(name, lambda: dict(iter(table.groupby("cause", sort=False))))
+        return by_cause.get(cause, table[:0])
+
+    @property
+    def own_spans(self) -> pd.DataFrame:
+        """The spans of the traces of these requests."""
+        ids = self.requests["trace_id"]
+        found: pd.DataFrame = self._once("spans", lambda: self.spans[self.spans["trace_id"].isin(ids.unique())])
+        return found
+
+    def _once(self, name: str, find: Callable[[], Any]) -> Any:
+        if name not in self._known:
+            self._known[name] = find()
+        return self._known[name]
 
     def kinds_of(self, rows: pd.DataFrame) -> "pd.Series[Any]":
         """Return for each of these rows the kind of its activity (schema.KIND_*)."""

@@ -1,7 +1,6 @@
 """The spans as arrays, and look-up by ids. Every later step refers to a span by its row."""
 
 from dataclasses import dataclass
-from types import NoneType
 from typing import Any, Final
 
 import numpy as np
@@ -67,13 +66,13 @@ class SpanTable:
         """Return a text attribute of the rows; "" where it is missing or not a text."""
         if key in _TEXTS:
             return self.columns[key][rows]
-        return objects(_texts(self.values(rows, key)))
+        return _texts(self.attributes.of[rows].column(key, ""))
 
     def ints(self, rows: Ints, key: str) -> Ints:
         """Return an integer attribute of the rows; NONE where it is missing, negative or not a number."""
         if key in _INTS:
             return self.columns[key][rows]
-        return _ints(self.values(rows, key))
+        return _ints(self.attributes.of[rows].column(key, NONE))
 
     def values(self, rows: Ints, key: str) -> list[Any]:
         """Return an attribute of the rows unchanged; None where it is missing."""
@@ -85,7 +84,6 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
     """Return the arrays of cleaned spans; the frame stays unchanged."""
     trace_ids, span_ids = _column(spans, "trace_id"), _column(spans, "span_id")
     attributes = attributes_of(spans)
-    columns = attributes.columns((*_TEXTS, *_INTS))
     keys = pd.Index(_keys(trace_ids, span_ids), dtype=object)
     parent_ids = _column(spans, "parent_id")
     parents = keys.get_indexer(pd.Index(_keys(trace_ids, parent_ids), dtype=object)).astype(np.int64)
@@ -101,7 +99,8 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
         end=spans["end_ns"].to_numpy(dtype=np.int64),
         errors=spans["error"].to_numpy(dtype=bool),
         attributes=Dicts(attributes),
-        columns={key: objects(_texts(columns[key])) for key in _TEXTS} | {key: _ints(columns[key]) for key in _INTS},
+        columns={key: _texts(attributes.column(key, "")) for key in _TEXTS}
+        | {key: _ints(attributes.column(key, NONE)) for key in _INTS},
         parents=parents,
         keys=keys,
     )
@@ -140,17 +139,18 @@ def _keys(trace_ids: Texts, span_ids: Texts) -> Texts:
     return keys
 
 
-def _texts(values: list[Any]) -> list[str]:
-    if set(map(type, values)) <= {str, NoneType}:
-        return [value or "" for value in values]
-    return [value if isinstance(value, str) else "" for value in values]
+def _texts(values: Texts) -> Texts:
+    listed = values.tolist()
+    return (
+        values if set(map(type, listed)) <= {str} else objects([one if isinstance(one, str) else "" for one in listed])
+    )
 
 
-def _ints(values: list[Any]) -> Ints:
-    values = [NONE if value is None else value for value in values]
-    if not set(map(type, values)) <= {int} or min(values, default=0) < NONE or max(values, default=0) >= _LARGEST:
-        values = [value if _countable(value) else NONE for value in values]
-    return np.array(values, dtype=np.int64)
+def _ints(values: Texts) -> Ints:
+    listed = values.tolist()
+    if not set(map(type, listed)) <= {int} or min(listed, default=0) < NONE or max(listed, default=0) >= _LARGEST:
+        listed = [one if _countable(one) else NONE for one in listed]
+    return np.array(listed, dtype=np.int64)
 
 
 def _countable(value: Any) -> bool:

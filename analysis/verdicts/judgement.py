@@ -173,7 +173,7 @@ def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:
 
 
 def _attributes(analysis: Analysis, holders: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    asked = analysis.causes[analysis.causes["cause"].isin(_IN_SPANS)]
+    asked = analysis.causes.loc[analysis.causes["cause"].isin(_IN_SPANS), ["span_id", "activity_id"]]
     wanted = {*asked["span_id"].tolist(), *asked["activity_id"].tolist(), *holders["at"].tolist()}
     spans = analysis.spans[identities(analysis.spans).isin(wanted)]
     return dict(zip(identities(spans), spans["attributes"], strict=True))
@@ -246,7 +246,8 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     own = group.of(cause)
     total_ns = max(int(own["amount_ns"].sum()), 1)
     detail, evidence = (str(own.groupby(key)["amount_ns"].sum().idxmax()) for key in ("detail", "evidence"))
-    named = group.culprits[(group.culprits["cause"] == cause) & (group.culprits["culprit"] != "")]
+    named = group.culprits_of(cause)
+    named = named[named["culprit"] != ""]
     name, file, line, part, others = "", "", None, 0.0, 0.0
     if len(named):
         totals = named.groupby("culprit")["ns"].sum()

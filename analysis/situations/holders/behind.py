@@ -51,7 +51,7 @@ def behind(group: Group) -> Iterator[Pattern]:
 
 def _background(group: Group, cause: Cause) -> Iterator[Pattern]:
     """Where most of the places of a pool or limit were taken by the user's work for no request: no span shows what it did."""
-    own, named = group.of(cause), group.culprits[group.culprits["cause"] == cause]
+    own, named = group.of(cause), group.culprits_of(cause)
     named = named[(named["culprit_trace_id"] == "") & (named["culprit_file"] != "")]
     longest = group.attributes_of(own.nlargest(1, "amount_ns"))[0] if len(named) else {}
     by_thread = longest.get(schema.WAKER_KIND) == schema.WAKER_THREAD  # which works for those that wait

@@ -18,7 +18,7 @@ def holds_one(group: Group) -> Iterator[Pattern]:
     it, or for jobs that its own jobs had submitted."""
     for cause, one in ((Cause.CONNECTION_WAIT, "connection"), (Cause.POOL_QUEUE, "worker")):
         waits = group.of(cause)
-        own = group.culprits[group.culprits["cause"] == cause]
+        own = group.culprits_of(cause)
         rows = own.merge(
             waits[["request_id", "start_ns", "amount_ns", "activity_id", "detail"]], on=["request_id", "start_ns"]
         )
@@ -36,7 +36,7 @@ def holds_one(group: Group) -> Iterator[Pattern]:
 def connections_held(group: Group) -> Iterator[Pattern]:
     """Yield the pool that these requests wait for longest, and the code that holds its connections."""
     waits = group.of(Cause.CONNECTION_WAIT)
-    named = group.culprits[group.culprits["cause"] == Cause.CONNECTION_WAIT]
+    named = group.culprits_of(Cause.CONNECTION_WAIT)
     found = pd.DataFrame(group.attributes_of(waits), index=waits.index).reindex(columns=[POOL_KNOB, POOL_SIZE])
     by_pool = waits["amount_ns"].groupby([found[POOL_KNOB], found[POOL_SIZE]]).sum()
     if by_pool.empty or named.empty:

@@ -4,7 +4,7 @@ request 1   ~~~~~~waits for a worker~~~~~~|---runs---|
 request 2   |--its job: waits for the GIL-|                the GIL is what request 1 waited for
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -39,11 +39,12 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     is the chief culprit of that, `ns` the holders' time; "" where it is not known what they did.
     """
     culprits = weighted(analysis.culprits[analysis.culprits["cause"].isin(FOLLOWED)], "ns")
-    longest = _longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)
+    longest = culprits.loc[_longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)]
     own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
-    known = analysis.causes[[*_OF_HOLDER, "request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
-    rows = _longest(known, "amount_ns", ["request_id"], _MOST_ROWS)[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
+    known = analysis.causes[["request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
+    rows = analysis.causes.loc[_longest(known, "amount_ns", ["request_id"], _MOST_ROWS), [*_OF_HOLDER]]
+    rows = rows.rename(columns=_OF_HOLDER)
     during = pd.concat([_during(waits, rows), _of_nobody(waits, analysis.spans)], ignore_index=True)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
@@ -57,17 +58,18 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     return by_doing.agg(**first, ns=("ns", "sum"))
 
 
-def _longest(table: pd.DataFrame, column: str, keys: list[str], most: int) -> pd.DataFrame:
-    """The rows of each group in which the column is largest."""
+def _longest(table: pd.DataFrame, column: str, keys: list[str], most: int) -> "pd.Index[Any]":
+    """The index of the rows of each group in which the column is largest."""
     ranked = table[[column, *keys]].sort_values(column, ascending=False)
-    return table.loc[ranked.groupby(keys).head(most).index]
+    return ranked.groupby(keys).head(most).index
 
 
 def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What the holding activity did during the wait; where it was not seen then, what its request did."""
     waits = waits[waits["culprit_trace_id"] != ""]
     rows = rows[rows["culprit_trace_id"].isin(waits["culprit_trace_id"].unique())]
-    seen = waits.merge(rows.assign(activity=rows["activity"].str.rsplit("/", n=1).str[-1]), on="culprit_trace_id")
+    bare = pd.Series([one.rpartition("/")[2] for one in rows["activity"]], index=rows.index, dtype=object)
+    seen = waits.merge(rows.assign(activity=bare), on="culprit_trace_id")
     ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
     itself = seen["activity"] == seen["culprit_span_id"]
     # a pool's connection may be waited for on the loop's thread: where nothing else shows what kept the loop
@@ -106,8 +108,8 @@ def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
 
 def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What activities of the holder's name did at any time."""
-    names = {name: name.split(" ", 1)[-1] for name in rows["doer"].unique()}
-    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].map(names).astype(object))
+    names = pd.Series([name.split(" ", 1)[-1] for name in rows["doer"]], index=rows.index, dtype=object)
+    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=names)
     rows = rows[rows["doer"].isin(waits["culprit"].unique())]
     sums = rows.groupby(["doer", "did", "doing"], as_index=False)
     first = {key: (key, "first") for key in ("at", "stood", "stood_file", "stood_line")}

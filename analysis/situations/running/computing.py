@@ -29,7 +29,8 @@ def is_named(culprits: pd.DataFrame, requests: float, mean_wall_ns: float) -> bo
 def computing(group: Group) -> Iterator[Pattern]:
     """Yield the functions of the user that took most of the computing, the longest first, with the other requests, of all
     endpoints, that waited for each; none where computing is no reason."""
-    own = group.culprits[(group.culprits["cause"] == Cause.COMPUTE) & (group.culprits["culprit_file"] != "")]
+    own = group.culprits_of(Cause.COMPUTE)
+    own = own[own["culprit_file"] != ""]
     if own.empty or Cause.COMPUTE not in group.significant:
         return
     whole_ns = group.means[Cause.COMPUTE] * group.count
@@ -70,8 +71,9 @@ def spins(group: Group) -> Iterator[Pattern]:
     """Yield the function in which tasks of the requests did little more than yield, again and again, where that takes much."""
     if Cause.COMPUTE not in group.significant:
         return
-    own = group.spans.loc[group.spans["trace_id"].isin(group.requests["trace_id"]), "attributes"]
-    tasks = sorted((one for one in own if schema.TURNED_NS in one), key=lambda one: -positive_ns(one[schema.TURNED_NS]))
+    own = group.own_spans
+    turning = own.loc[attribute(own, schema.TURNED_NS) != "", "attributes"]
+    tasks = sorted(turning, key=lambda one: -positive_ns(one[schema.TURNED_NS]))
     turned_ns, steps = (sum(positive_ns(one.get(key)) for one in tasks) for key in (schema.TURNED_NS, schema.STEPS))
     if turned_ns < max(SAID_SHARE * group.mean_wall_ns, MIN_MEAN_NS) * len(group.requests):
         return

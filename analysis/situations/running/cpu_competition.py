@@ -40,7 +40,7 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
     spans = group.spans[group.spans["trace_id"].isin(list(weights))]
     recorded = list(zip(spans["attributes"], map(weights.__getitem__, spans["trace_id"]), strict=True))
     users = _users(recorded)
-    own = group.culprits[group.culprits["cause"] == Cause.CPU_WAIT]
+    own = group.culprits_of(Cause.CPU_WAIT)
     by_kind: Counter[Situation] = Counter()  # ns
     chief: dict[Situation, str] = {}
     for name, ns in own.groupby("culprit")["ns"].sum().sort_values(ascending=False).items():

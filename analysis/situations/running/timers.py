@@ -27,7 +27,7 @@ def timers(group: Group) -> Iterator[Pattern]:
     and the order of collection."""
     if not _WAITS & set(group.significant):
         return
-    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
+    spans = group.own_spans
     runs = spans[attribute(spans, schema.KIND) == schema.KIND_RUN]
     measured = {name: pd.to_numeric(attribute(runs, key)).fillna(0.0) for name, key in _NUMBERS.items()}
     table = runs[["name"]].assign(read_ns=runs["end_ns"] - runs["start_ns"], **measured)

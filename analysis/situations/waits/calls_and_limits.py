@@ -72,7 +72,7 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits of threads that others ended were for something that those give, and not for a lock."""
     if len(group.most_of(Cause.LOCK_WAIT, lambda found: awaits(found, schema.FOR_THREAD_GIVES))):
-        named = group.culprits[group.culprits["cause"] == Cause.LOCK_WAIT]
+        named = group.culprits_of(Cause.LOCK_WAIT)
         chief = named.nlargest(1, "ns").to_dict("records")
         who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
         yield Pattern(Situation.SIGNAL, Cause.LOCK_WAIT, {"who": "".join(who)})

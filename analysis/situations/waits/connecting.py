@@ -56,8 +56,7 @@ def _step(attributes: dict[str, Any]) -> str:
 
 
 def _clients(group: Group) -> Iterator[Pattern]:
-    spans = group.spans[attribute(group.spans, schema.PHASE) == schema.PHASE_CLIENT]
-    spans = spans[spans["trace_id"].isin(group.requests["trace_id"])]
+    spans = group.own_spans[attribute(group.own_spans, schema.PHASE) == schema.PHASE_CLIENT]
     mean_ns = float((spans["end_ns"] - spans["start_ns"]).sum()) / len(group.requests)
     if spans["trace_id"].nunique() < MIN_HELD * len(group.requests) or mean_ns < group.least_ns:
         return

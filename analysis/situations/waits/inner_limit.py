@@ -26,9 +26,10 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     """Yield the limit for which the tasks of each request waited longest, where that was significant."""
     if not _CAUSES & set(group.significant):
         return
-    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
-    tasks = spans[attribute(spans, schema.KIND) == schema.KIND_TASK]
-    table = _turns(spans).merge(tasks, on=["trace_id", "span_id"])
+    spans = group.own_spans
+    kinds = attribute(spans, schema.KIND)
+    tasks = spans[kinds == schema.KIND_TASK]
+    table = _turns(spans[kinds == schema.KIND_WAIT]).merge(tasks, on=["trace_id", "span_id"])
     if table.empty:
         return
     keys = ["trace_id", "name"]
@@ -49,7 +50,7 @@ def _turns(spans: pd.DataFrame) -> pd.DataFrame:
     waits = [
         (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns, _size(attributes))
         for trace_id, attributes, start_ns, end_ns in zip(*columns, strict=True)
-        if attributes.get(schema.KIND) == schema.KIND_WAIT and _is_turn(attributes, trace_id)
+        if _is_turn(attributes, trace_id)
     ]
     return pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns", "size"])
 

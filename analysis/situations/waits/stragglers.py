@@ -26,7 +26,7 @@ def stragglers(group: Group) -> Iterator[Pattern]:
     causes = [cause for cause in _CAUSES if cause in group.significant]
     if not causes:
         return
-    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
+    spans = group.own_spans
     tasks = spans[attribute(spans, schema.KIND) == schema.KIND_TASK]
     tasks = tasks.assign(by=attribute(tasks, schema.SPAWNED_BY))[
         ["trace_id", "by", "name", "span_id", "start_ns", "end_ns"]
