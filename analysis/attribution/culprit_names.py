@@ -143,14 +143,16 @@ def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def of_thread(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """What the thread of no request ran that ended this wait; [] for other waits."""
-    if spans.attributes[row].get(schema.WAKER_KIND) != schema.WAKER_THREAD:
+    """What the thread, or job, of no request ran that ended this wait; [] for other waits."""
+    ended_by = spans.attributes[row].get(schema.WAKER_KIND)
+    if ended_by not in (schema.WAKER_THREAD, schema.WAKER_JOB):
         return []
-    return _sampled(spans, number, row, schema.RAN) or blocker(spans, number, row)
+    own = blocker if ended_by == schema.WAKER_THREAD else function
+    return _sampled(spans, number, row, schema.RAN) or own(spans, number, row)
 
 
 def of_computing(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """What computed during this wait: another task of the request, else a job of no request, for which the span stands."""
+    """What computed during this wait: another task of the request, else what the span stands for."""
     return blocker(spans, number, row) or function(spans, number, row)
 
 

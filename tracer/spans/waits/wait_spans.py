@@ -8,6 +8,7 @@ from typing import Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.job_sums import TURN, TURN_NS
 from whywait.tracer.records.lock_holds import Hold, Waited
@@ -125,9 +126,8 @@ def _name(wait: Wait) -> str:
 def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> OffCpu:
     """The call's end was observed only when Python ran again: part of it may have been a wait for the GIL."""
     observed, waited = drawing.observed, wait.waited
-    if observed is not None and isinstance(wait.by, OtherThread) and wait.kind == s.WAIT_AWAIT:
-        did = observed.running(s.WAKER_THREAD, wait.by.thread_id, [(wait.start_ns, wait.cause_ns)], None, None)
-        return did._replace(lock_ns=None, call_ns=None, call=None, called=())  # it may have waited for this request
+    if isinstance(wait.by, OtherThread | BackgroundJob) and wait.kind == s.WAIT_AWAIT:
+        return _of_another_thread(observed, wait.by, wait)
     if waited is None or waited.end_seen or observed is None:
         return UNSEEN
     thread_id = drawing.thread_of(activity)
@@ -136,11 +136,23 @@ def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns
     return observed.call(waited.what, thread_id, wait.start_ns, wait.cause_ns, waited.sleeps, queued_ns)
 
 
+def _of_another_thread(observed: Observed | None, by: OtherThread | BackgroundJob, wait: Wait) -> OffCpu:
+    """What the thread ran, or was kept from running, that ended a wait; while it slept it may have waited for this request."""
+    stretch, cpu_ns, queued_ns = (wait.start_ns, wait.cause_ns), None, None
+    if isinstance(by, BackgroundJob):
+        part = by.within(*stretch)
+        stretch, cpu_ns, queued_ns = (part.start_ns, part.end_ns), part.cpu_ns, part.queued_ns
+    if observed is None:
+        return OffCpu(cpu_ns, queued_ns)
+    did = observed.running(s.WAKER_THREAD, by.thread_id, [stretch], cpu_ns, queued_ns)
+    return did._replace(lock_ns=None, call_ns=None, call=None, called=())
+
+
 def _waker(drawing: Drawing, by: WokenBy) -> Waker:
     if isinstance(by, Mark):
         return Waker(by.kind)
     if isinstance(by, BackgroundJob):
-        return Waker(by.kind, by.name)
+        return Waker(s.WAKER_JOB, by.name)
     if isinstance(by, OtherThread):
         return Waker(s.WAKER_THREAD, by.thread_name)
     if isinstance(by, Hold):
