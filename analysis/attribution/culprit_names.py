@@ -66,6 +66,12 @@ def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
     return _alone(number, text(attributes, key), attributes, schema.CODE_FILE, schema.CODE_LINE)
 
 
+def _caller(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """What a thread did meanwhile for which the function waits (`join`, `queue.get`), else the function."""
+    by_thread = spans.attributes[row].get(schema.WAKER_KIND) == schema.WAKER_THREAD
+    return (by_thread and blocker(spans, number, row)) or _at_call(spans, number, row, schema.CODE_FUNCTION)
+
+
 def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", line: str = "") -> list[Named]:
     """The one culprit of all the wait, with the place that stands under these keys; none without a name."""
     return [(number, name, text(attributes, file), line_number(attributes, line), "", "", NONE)] if name else []
@@ -184,7 +190,7 @@ NAMED_BY: Final[dict[Culprit, Naming]] = {
     Culprit.AWAITED: _awaited,
     Culprit.HOLDER: _holder,
     Culprit.HANDLER: _handler,
-    Culprit.CALLER: lambda spans, number, row: _at_call(spans, number, row, schema.CODE_FUNCTION),
+    Culprit.CALLER: _caller,
 }
 
 

@@ -48,6 +48,23 @@ def begin_occupancy(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) 
     recorder = recorders.active
     if recorder is not None:
         recorder.holds.append(held)
-        if len(recorder.working) >= MOST_WORKING:
-            recorder.working.clear()
-        recorder.working[thread_id] = held
+        _works(recorder.working, held)
+
+
+def watch_thread(thread_id: int, start_ns: int) -> None:
+    """Have the stack of a thread of no pool sampled from now on, as that of a worker with a job, if requests are open:
+    they may wait for what it does."""
+    recorder = recorders.active
+    if recorder is None or not recorder.open:
+        return
+    known = recorder.working.get(thread_id)
+    if known is None or known.end_ns or not known.name:
+        held = Occupancy("", 0, 0, None)
+        held.thread_id, held.start_ns = thread_id, start_ns
+        _works(recorder.working, held)
+
+
+def _works(working: dict[int, Occupancy], held: Occupancy) -> None:
+    if len(working) >= MOST_WORKING:
+        working.clear()
+    working[held.thread_id] = held

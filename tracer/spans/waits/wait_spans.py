@@ -96,7 +96,7 @@ def _handles_result(drawing: Drawing, callback: Callback) -> bool:
 
 def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int | None) -> None:
     wait = part.wait
-    blockers, blocker_count = _blockers(wait)
+    blockers, blocker_count = _blockers(drawing.observed, wait)
     waited, is_edge = wait.waited or _NO_WAITED, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     shared = None
     if wait.kind in (s.WAIT_LIMITER, s.WAIT_CONNECTION) and wait.pool is not None:
@@ -169,9 +169,14 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
     return Waker(s.WAKER_ACTIVITY, waker.name, waker.span_id, trace_id)
 
 
-def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
-    """The lock's holders, and the number of the chief one's holds; or the releaser of what was awaited."""
-    waited = wait.waited
+def _blockers(observed: Observed | None, wait: Wait) -> tuple[list[Blocker], int]:
+    """The lock's holders, and the number of the chief one's holds; or the releaser of what was awaited. Of a thread of no
+    pool where it stood meanwhile, as samples show, else where it ended the wait."""
+    waited, by = wait.waited, wait.by
+    if isinstance(by, OtherThread):
+        stood = observed.stood(by.thread_id, wait.start_ns, wait.cause_ns) if observed is not None else None
+        at, ns = stood or by.place, wait.cause_ns - wait.start_ns
+        return [Blocker(at.function, at, 0, 0, ns, 1, by.thread_name)] if at is not None else [], 1
     # of an edge, who gave the signal is the waker
     if waited is not None and waited.waiters and wait.kind != s.WAIT_AWAIT:
         found = ranked(holders(wait.start_ns, wait.cause_ns, waited.holds))
@@ -182,9 +187,6 @@ def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
 
 def _releasers(wait: Wait) -> list[Blocker]:
     by = wait.by
-    if isinstance(by, OtherThread):
-        at, ns = by.place, wait.cause_ns - wait.start_ns
-        return [Blocker(at.function, at, 0, 0, ns, 1, by.thread_name)] if at is not None else []
     if isinstance(by, Hold):  # who has it still
         return holders(wait.start_ns, wait.cause_ns, (by,))
     if (
