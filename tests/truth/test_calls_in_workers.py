@@ -106,3 +106,26 @@ def test_calls_that_queue_for_the_threads_of_a_native_library(traced_to: Callabl
 def test_a_call_that_waits_alone_waits_for_what_computes_for_it(traced_to: Callable[..., Traced]) -> None:
     alone = judged_at_once(traced_to, 1)
     assert not [one for one in alone.situations if one.kind is Situation.NATIVE_QUEUE]
+
+
+def test_who_asks_again_and_again_in_a_worker_polls(traced_to: Callable[..., Traced]) -> None:
+    done = threading.Event()
+
+    def until_done() -> None:
+        while not done.is_set():
+            time.sleep(ASLEEP_S / 3)
+
+    spans = traced_to()
+
+    @traced
+    async def root() -> None:
+        asyncio.get_running_loop().call_later(ASLEEP_S, done.set)
+        await asyncio.to_thread(until_done)
+
+    asyncio.run(root())
+    spans.stop()
+    (told,) = judge(analysis.analyze(spans.output))
+    reason = told.reasons[0]
+    assert reason.remedy.key == "blocking_io/polling"
+    assert reason.culprit.endswith("until_done")
+    assert reason.mean_ns / 1e9 == pytest.approx(ASLEEP_S, rel=0.4)  # up to one pause more
