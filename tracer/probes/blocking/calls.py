@@ -59,7 +59,9 @@ def install(session: Session) -> Undo | None:
     put_timed(subprocess.Popen, "wait", "subprocess.wait", lambda args: bool(args) and args[0].returncode is not None)
     put_timed(subprocess.Popen, "communicate", "subprocess.communicate")
     patches.replace(
-        threading.Thread, "join", timed(threading.Thread.join, "threading.Thread.join", ended_by=lambda args: _thread(args[0]))
+        threading.Thread,
+        "join",
+        timed(threading.Thread.join, "threading.Thread.join", ended_by=lambda args: _thread(args[0])),
     )
     return patches.undo
 
