@@ -78,8 +78,8 @@ def _other_thread() -> OtherThread:
     if place is not None and is_wrapper(place.file):  # its own function is the library's
         place = None
     thread_id = threading.get_native_id()
-    watch_thread(thread_id, perf_counter_ns())  # what it does next, it may do for the next
-    return OtherThread(place, known.name if known is not None else "", thread_id)
+    watched = watch_thread(thread_id, perf_counter_ns())  # what it does next, it may do for the next
+    return OtherThread(place, known.name if known is not None else "", thread_id, *watched)
 
 
 def begin_callback(

@@ -40,6 +40,8 @@ class OtherThread(NamedTuple):
     place: Place | None  # where it did, in the user's code
     thread_name: str
     thread_id: int  # native
+    since_ns: int = 0  # when it ended a wait before that, or began; 0: not known
+    cpu_ns: int = 0  # on CPU since then
 
 
 class BackgroundJob(NamedTuple):
