@@ -58,7 +58,7 @@ class Culprit(StrEnum):
     AWAITED = "awaited"  # the holder, else what ended the wait, else what was awaited
     HOLDER = "holder"  # the lock's holder, else the lock
     HANDLER = "handler"  # the holder of the handler's lock, else the handler
-    CALLER = "caller"  # the function that made the call
+    CALLER = "caller"  # the thread that the call waited for, else the function that made it
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,8 +181,7 @@ WAKER_NOBODY: Final = "nobody"  # the wait went on when its request was recorded
 # where a task of no request, such as a batcher, ended a wait, the wait is cut into that task's own waits; code.* and
 # FOR are then that task's, and these are wakers, too
 WAKER_ARRIVAL: Final = "arrival"  # of something from another request: the task gathered, or had nothing to do
-WAKER_COMPUTING_JOB: Final = "computing job"  # of no request; code.* is its function
-WAKER_BLOCKED_JOB: Final = "blocked job"
+WAKER_JOB: Final = "job"  # of no request; code.* is its function
 WAKER_SPAN_ID: Final = "whywait.waker.span_id"
 WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"

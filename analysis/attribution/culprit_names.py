@@ -66,6 +66,12 @@ def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
     return _alone(number, text(attributes, key), attributes, schema.CODE_FILE, schema.CODE_LINE)
 
 
+def _caller(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """What a thread did meanwhile for which the function waits (`join`, `queue.get`), else the function."""
+    by_thread = spans.attributes[row].get(schema.WAKER_KIND) == schema.WAKER_THREAD
+    return (by_thread and blocker(spans, number, row)) or _at_call(spans, number, row, schema.CODE_FUNCTION)
+
+
 def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", line: str = "") -> list[Named]:
     """The one culprit of all the wait, with the place that stands under these keys; none without a name."""
     return [(number, name, text(attributes, file), line_number(attributes, line), "", "", NONE)] if name else []
@@ -143,14 +149,16 @@ def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def of_thread(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """What the thread of no request ran that ended this wait; [] for other waits."""
-    if spans.attributes[row].get(schema.WAKER_KIND) != schema.WAKER_THREAD:
+    """What the thread, or job, of no request ran that ended this wait; [] for other waits."""
+    ended_by = spans.attributes[row].get(schema.WAKER_KIND)
+    if ended_by not in (schema.WAKER_THREAD, schema.WAKER_JOB):
         return []
-    return _sampled(spans, number, row, schema.RAN) or blocker(spans, number, row)
+    own = blocker if ended_by == schema.WAKER_THREAD else function
+    return _sampled(spans, number, row, schema.RAN) or own(spans, number, row)
 
 
 def of_computing(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """What computed during this wait: another task of the request, else a job of no request, for which the span stands."""
+    """What computed during this wait: another task of the request, else what the span stands for."""
     return blocker(spans, number, row) or function(spans, number, row)
 
 
@@ -182,7 +190,7 @@ NAMED_BY: Final[dict[Culprit, Naming]] = {
     Culprit.AWAITED: _awaited,
     Culprit.HOLDER: _holder,
     Culprit.HANDLER: _handler,
-    Culprit.CALLER: lambda spans, number, row: _at_call(spans, number, row, schema.CODE_FUNCTION),
+    Culprit.CALLER: _caller,
 }
 
 

@@ -160,7 +160,8 @@ def _own_turns(spans: SpanTable, rows: Ints) -> Bools:
         of = spans.find(traces, ids)
         if len(ahead) and (of >= 0).all() and (traces == spans.trace_ids[rows[at]]).all():
             ran_ns = spans.ints(np.unique(of), schema.RUN_NS).sum()
-            steps = ran_ns >= sum(max(one[6], 0) for one in ahead)
+            count = max(spans.attributes[rows[at]].get(schema.BLOCKER_COUNT) or 1, 1)  # of one function are told as one
+            steps = ran_ns * count >= sum(max(one[6], 0) for one in ahead)
             cpu_ns = spans.ints(np.unique(of), schema.CPU_NS).sum()
             found[at] = steps and cpu_ns * 2 > ran_ns * had_cpu[at]
     return found

@@ -128,3 +128,26 @@ def test_what_a_library_computes_in_a_worker_is_told_by_who_asked_for_it(traced_
     where = next(at for at in computed.index if at[0].endswith("export"))
     assert where[1] == export.__code__.co_firstlineno + 2
     assert computed[where] > 0.9 * computed.sum(), computed
+
+
+def test_who_asks_again_and_again_in_a_worker_polls(traced_to: Callable[..., Traced]) -> None:
+    done = threading.Event()
+
+    def until_done() -> None:
+        while not done.is_set():
+            time.sleep(ASLEEP_S / 3)
+
+    spans = traced_to()
+
+    @traced
+    async def root() -> None:
+        asyncio.get_running_loop().call_later(ASLEEP_S, done.set)
+        await asyncio.to_thread(until_done)
+
+    asyncio.run(root())
+    spans.stop()
+    (told,) = judge(analysis.analyze(spans.output))
+    reason = told.reasons[0]
+    assert reason.remedy.key == "blocking_io/polling"
+    assert reason.culprit.endswith("until_done")
+    assert reason.mean_ns / 1e9 == pytest.approx(ASLEEP_S, rel=0.4)  # up to one pause more

@@ -27,6 +27,9 @@ def nap() -> None:
     time.sleep(WORK_S)
 
 
+NAPS = nap.__code__.co_firstlineno + 1
+
+
 def spin() -> None:
     end = time.thread_time() + WORK_S
     while time.thread_time() < end:
@@ -34,8 +37,8 @@ def spin() -> None:
 
 
 @contextmanager
-def eater(work: Callable[[], None]) -> Iterator[tuple[Items, int]]:
-    """A thread that works for each item, and tells; the line on which it tells."""
+def eater(work: Callable[[], None]) -> Iterator[Items]:
+    """A thread that works for each item, and tells."""
     items: Items = queue.Queue()
 
     def consume() -> None:
@@ -47,7 +50,7 @@ def eater(work: Callable[[], None]) -> Iterator[tuple[Items, int]]:
     thread = threading.Thread(target=consume, name="eater")
     thread.start()
     try:
-        yield items, consume.__code__.co_firstlineno + 4
+        yield items
     finally:
         items.put(None)
         thread.join()
@@ -74,7 +77,7 @@ async def ask_each(items: Items) -> None:
 @Loops
 def test_the_thread_that_ends_a_wait_is_named(traced_to: Callable[..., Traced], loop: str) -> None:
     traced = traced_to()
-    with eater(nap) as (items, line):
+    with eater(nap) as items:
         run(loop, ask_each(items))
     traced.stop()
     (asked,) = judge(analysis.analyze(traced.output))
@@ -82,14 +85,47 @@ def test_the_thread_that_ends_a_wait_is_named(traced_to: Callable[..., Traced], 
     assert reason.cause == "limiter_wait"
     assert reason.mean_ns / 1e9 == pytest.approx(WORK_S, rel=0.15)
     assert reason.detail.endswith(", ended by thread eater")
-    assert (reason.culprit.rpartition(".")[2], reason.culprit_line) == ("consume", line)
+    assert (reason.culprit, reason.culprit_line) == ("nap", NAPS)  # where it stood, not where it told
     assert reason.culprit_file.endswith("test_other_threads.py")
+
+
+def joined() -> None:
+    thread = threading.Thread(target=nap)
+    thread.start()
+    thread.join()
+
+
+def queued() -> None:
+    found: queue.Queue[None] = queue.Queue()
+    threading.Thread(target=lambda: found.put(nap())).start()
+    found.get()
+
+
+@pytest.mark.parametrize("waits", [joined, queued])
+def test_what_the_thread_did_that_a_call_waited_for_is_named(
+    traced_to: Callable[..., Traced], waits: Callable[[], None]
+) -> None:
+    traced = traced_to()
+
+    @whywait.traced
+    async def ask() -> None:
+        await asyncio.to_thread(waits)
+
+    for _ in range(REQUESTS):
+        asyncio.run(ask())
+    traced.stop()
+    (asked,) = judge(analysis.analyze(traced.output))
+    reason = asked.reasons[0]
+    assert reason.cause == "blocking_io"
+    assert reason.mean_ns / 1e9 == pytest.approx(WORK_S, rel=0.15)
+    assert (reason.culprit, reason.culprit_line) == ("nap", NAPS)
+    assert waits.__name__ in reason.detail
 
 
 @Loops
 def test_what_it_computed_is_told(traced_to: Callable[..., Traced], loop: str) -> None:
     traced = traced_to()
-    with eater(spin) as (items, _):
+    with eater(spin) as items:
         run(loop, ask_each(items))
     traced.stop()
     found = analysis.analyze(traced.output)

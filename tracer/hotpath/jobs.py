@@ -73,9 +73,12 @@ def run_job(
     """What a worker runs instead of the function: the same call, between two readings of the clocks."""
     if job is None:
         start_ns = perf_counter_ns()
-        begin_occupancy(pool, held, threading.get_native_id(), start_ns)
+        thread_id = threading.get_native_id()
+        begin_occupancy(pool, held, thread_id, start_ns)
         worker = worker_here()
-        cpu, queued_ns = worker.cpu, worker.run_queue_ns
+        cpu, before_ns = worker.cpu, worker.run_queue_ns
+        if before_ns is None:  # its thread is new
+            before_ns = run_queue_ns() or 0
         used_ns = cpu.read(start_ns)
         before = enter_job(None)
         try:
@@ -86,9 +89,9 @@ def run_job(
         finally:
             held.end_ns = perf_counter_ns()
             _rest(held.end_ns)
-            queued_ns = (worker.run_queue_ns or 0) - queued_ns if queued_ns is not None else 0
-            used_ns = cpu.cpu_ns - used_ns
-            leave_untraced(before, BackgroundJob(held.name, held.code, start_ns, held.end_ns, used_ns, queued_ns))
+            used_ns, queued_ns = cpu.cpu_ns - used_ns, max((worker.run_queue_ns or 0) - before_ns, 0)
+            ended = BackgroundJob(held.name, held.code, start_ns, held.end_ns, used_ns, queued_ns, thread_id)
+            leave_untraced(before, ended)
             # the frames of an exception refer to this one: it must not keep the arguments alive
             function = args = kwargs = None  # type: ignore[assignment]
     token = _enter(pool, job, held, function)

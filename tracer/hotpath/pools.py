@@ -1,14 +1,14 @@
 """The records of executors and limiters, and of their occupants."""
 
 from collections.abc import Callable
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.job_names import describe
 from whywait.tracer.records.ids import new_pool_id
-from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.occupancy import Occupancy, Watched
 from whywait.tracer.records.request import Job, Pool
 
 MOST_WORKING: Final = 1_024
@@ -48,6 +48,24 @@ def begin_occupancy(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) 
     recorder = recorders.active
     if recorder is not None:
         recorder.holds.append(held)
-        if len(recorder.working) >= MOST_WORKING:
-            recorder.working.clear()
-        recorder.working[thread_id] = held
+        _works(recorder.working, held)
+
+
+def watch_thread(thread_id: int, start_ns: int) -> tuple[int, int]:
+    """Have the stack of this thread, of no pool, sampled from now on, as that of a worker with a job, if requests are open:
+    they may wait for what it does. Returns since when it was watched, and its CPU time since then; 0, 0 if it was not."""
+    recorder = recorders.active
+    if recorder is None or not recorder.open:
+        return 0, 0
+    known = recorder.working.get(thread_id)
+    if known is not None and not known.end_ns and not isinstance(known, Watched):
+        return 0, 0
+    cpu_ns = thread_time_ns()
+    _works(recorder.working, Watched(thread_id, start_ns, cpu_ns))
+    return (known.start_ns, cpu_ns - known.cpu_ns) if isinstance(known, Watched) else (0, 0)
+
+
+def _works(working: dict[int, Occupancy], held: Occupancy) -> None:
+    if len(working) >= MOST_WORKING:
+        working.clear()
+    working[held.thread_id] = held

@@ -25,6 +25,7 @@ from whywait.tracer.hotpath.loop_history import (
     queued_since,
     sample_of,
 )
+from whywait.tracer.hotpath.pools import watch_thread
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
 from whywait.tracer.hotpath.waits import record_background_wait, record_wait
 from whywait.tracer.records.background import MOST_TASKS, BackgroundTask, OtherThread
@@ -76,7 +77,9 @@ def _other_thread() -> OtherThread:
     place = user_place(sys._getframe(1).f_back)  # of a thread of C code there may be none
     if place is not None and is_wrapper(place.file):  # its own function is the library's
         place = None
-    return OtherThread(place, known.name if known is not None else "", threading.get_native_id())
+    thread_id = threading.get_native_id()
+    watched = watch_thread(thread_id, perf_counter_ns())  # what it does next, it may do for the next
+    return OtherThread(place, known.name if known is not None else "", thread_id, *watched)
 
 
 def begin_callback(

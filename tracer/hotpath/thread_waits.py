@@ -12,6 +12,7 @@ from types import FrameType
 from whywait.tracer.host.code_location import Place, Site, is_library, is_ours, library_call, user_place
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.host.written_code import pause_of
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Waited
@@ -54,7 +55,9 @@ def keep_wait(
             short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
         return
     frame = sys._getframe(1)
-    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], *library_call(frame))
+    asks = frame.f_back if waited.what == "time.sleep" else None
+    step = pause_of(asks.f_code, asks.f_lasti) if asks is not None else ""
+    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], *library_call(frame), step)
     record_wait(
         activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, run_queue_ns(),
         queue_before_ns,

@@ -5,6 +5,7 @@ from sys import getswitchinterval
 from typing import Final
 
 from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.names.syscall_names import most_seen
 from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
 from whywait.tracer.offcpu.explanation import OffCpu
@@ -51,6 +52,11 @@ class Observed:
         cpu_ns, call_ns = found.on_cpu_ns or 0, found.call_ns or 0
         ran, called = self._past.ran(thread_id, stretches, cpu_ns, call_ns, asleep)
         return found._replace(ran=ran, called=called)
+
+    def stood(self, thread_id: int, start_ns: int, end_ns: int) -> Place | None:
+        """Return where in the user's code samples show the thread most often, running or not; None without one."""
+        found, _ = self._past.ran(thread_id, [(start_ns, end_ns)], 0, 0, ())
+        return found[0].place if found else None
 
     def _off_cpu(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int | None, run_queue_ns: int | None

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
-from whywait.tracer.schema import WAKER_BLOCKED_JOB, WAKER_COMPUTING_JOB
 
 MOST_TASKS = 1_000  # of one loop, that are followed at a time
 
@@ -41,6 +40,8 @@ class OtherThread(NamedTuple):
     place: Place | None  # where it did, in the user's code
     thread_name: str
     thread_id: int  # native
+    since_ns: int = 0  # when it ended a wait before that, or began; 0: not known
+    cpu_ns: int = 0  # on CPU since then
 
 
 class BackgroundJob(NamedTuple):
@@ -51,10 +52,12 @@ class BackgroundJob(NamedTuple):
     start_ns: int
     end_ns: int
     cpu_ns: int
-    queued_ns: int = 0  # runnable, without a CPU, since the worker's job before
+    queued_ns: int  # runnable, without a CPU
+    thread_id: int  # native
 
-    @property
-    def kind(self) -> str:
-        """What it mostly did while it had a CPU or needed none, as a waker (schema.WAKER_*)."""
-        awake_ns = self.end_ns - self.start_ns - self.queued_ns
-        return WAKER_COMPUTING_JOB if self.cpu_ns * 2 >= awake_ns else WAKER_BLOCKED_JOB
+    def within(self, start_ns: int, end_ns: int) -> "BackgroundJob":
+        """Return its part in a stretch of time, with as large a part of its times."""
+        start_ns, length_ns = max(self.start_ns, start_ns), max(self.end_ns - self.start_ns, 1)
+        end_ns = max(min(self.end_ns, end_ns), start_ns)
+        cpu_ns, queued_ns = ((end_ns - start_ns) * one // length_ns for one in (self.cpu_ns, self.queued_ns))
+        return self._replace(start_ns=start_ns, end_ns=end_ns, cpu_ns=cpu_ns, queued_ns=queued_ns)

@@ -31,6 +31,17 @@ class Occupancy:
         return self.place or (place_of_code(self.code) if self.code is not None and not self.trace_id else None)
 
 
+class Watched(Occupancy):
+    """A thread of no pool, since it ended a wait or began."""
+
+    __slots__ = ("cpu_ns",)
+
+    def __init__(self, thread_id: int, start_ns: int, cpu_ns: int) -> None:
+        super().__init__("", 0, 0, None)
+        self.thread_id, self.start_ns = thread_id, start_ns
+        self.cpu_ns = cpu_ns  # its CPU time then
+
+
 class DeviceLine:
     """A device that threads compete for."""
 

@@ -40,7 +40,7 @@ def computing(group: Group) -> Iterator[Pattern]:
     own = own.merge(group.causes[[*at, "activity_id", "span_name", "span_id"]], on=at)
     bare = {one: one.rpartition("/")[2] for one in {*own["activity_id"], *own["span_id"]}}
     around = group.spans[group.spans["span_id"].isin(set(bare.values()))]
-    of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_COMPUTING_JOB])
+    of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_JOB])
     elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
     elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
     own["on_loop"] = ~(own["activity_id"].isin(elsewhere) | own["span_id"].isin(elsewhere))

@@ -8,7 +8,7 @@ paced       |part|---|part|---|part|---|part|               pauses of a loop tha
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -18,6 +18,8 @@ from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, SA
 from whywait.analysis.situations.what_helps import ONCE, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
+
+_CONNECTING: Final = (schema.STEP_LOOK_UP, schema.STEP_CONNECT, schema.STEP_TLS)  # who sleeps there tries again
 
 
 def repeated_waits(group: Group) -> Iterator[Pattern]:
@@ -30,25 +32,33 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         turns = _turns(_described(group, own), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
-        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES)
+        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | turns["step"].isin(_CONNECTING)
         pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)
         serial = turns[~pauses & others]
-        if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
-            jobs = own[group.kinds_of(own) == schema.KIND_JOB]
-            jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
-            jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
-            serial = _turns(jobs, "activity_name", "activity_id")
-        alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
+        alike = _alike(serial)
         many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
         polls, paces = (alike["step"] == step for step in (schema.STEP_PAUSE, schema.STEP_PACE))
         # the loop says it: two pauses are enough, and one where the loop is a library's
         again = alike.groupby("series")["ns"].transform("size") > (alike["package"] == "")
         yield from _told(group, cause, Situation.POLLING, alike[again & polls])
         yield from _told(group, cause, Situation.PACED, alike[many & paces])
-        enough = again if cause is Cause.BLOCKING_IO else many  # two jobs of one function are enough
-        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[enough & ~polls & ~paces])
+        alike = alike[many & ~polls & ~paces]
+        if (
+            cause is Cause.BLOCKING_IO
+        ):  # in worker threads: those of one function after another, of which two are enough
+            jobs = own[group.kinds_of(own) == schema.KIND_JOB]
+            jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
+            jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
+            alike = _alike(_turns(jobs, "activity_name", "activity_id"))
+            alike = alike[alike.groupby("series")["ns"].transform("size") > 1]
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike)
+
+
+def _alike(turns: pd.DataFrame) -> pd.DataFrame:
+    """Return those that are not much shorter than the longest of their series."""
+    return turns[turns["ns"] >= ALIKE * turns.groupby("series")["ns"].transform("max")]
 
 
 def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:

@@ -146,11 +146,17 @@ def test_a_loop_that_ran_something_else_is_named_with_its_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "cause", "detail"),
-    [(9, "compute", "running crunch (app.py:30)"), (7, "loop_busy", "the loop ran crunch (app.py:30)")],
-    ids=["a_step_of_the_task", "a_callback_in_its_context"],
+    ("run", "count", "cause", "detail"),
+    [
+        (9, 1, "compute", "running crunch (app.py:30)"),
+        (7, 1, "loop_busy", "the loop ran crunch (app.py:30)"),
+        (4, 2, "compute", "running crunch (app.py:30)"),
+    ],
+    ids=["a_step_of_the_task", "a_callback_in_its_context", "steps_of_two_like_tasks"],
 )
-def test_what_the_request_itself_ran_on_the_loop_is_its_own_only_in_a_step(run: int, cause: str, detail: str) -> None:
+def test_what_the_request_itself_ran_on_the_loop_is_its_own_only_in_a_step(
+    run: int, count: int, cause: str, detail: str
+) -> None:
     table = causes(
         """
         server GET         |-------------------|
@@ -165,7 +171,7 @@ def test_what_the_request_itself_ran_on_the_loop_is_its_own_only_in_a_step(run: 
             "busy": {
                 schema.BLOCKER_FUNCTION: "crunch", schema.BLOCKER_FILE: "app.py", schema.BLOCKER_LINE: 30,
                 schema.BLOCKER_TRACE_ID: trace_id("a"), schema.BLOCKER_SPAN_ID: f"{5:016x}",
-                schema.BLOCKER_NS: 8 * UNIT_NS,
+                schema.BLOCKER_NS: 8 * UNIT_NS, schema.BLOCKER_COUNT: count,
             },
         },
     )  # fmt: skip

@@ -378,6 +378,12 @@ def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
     assert key(found, Cause.AWAIT_IO) == "await_io"
 
 
+@pytest.mark.parametrize(("step", "remedy_key"), [(schema.STEP_CONNECT, "/retries"), ("", "")])
+def test_a_client_that_sleeps_while_it_connects_tries_again(step: str, remedy_key: str) -> None:
+    client = {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx", schema.FOR_STEP: step}
+    assert key(in_turn([60], **client), Cause.AWAIT_IO) == f"await_io{remedy_key}"
+
+
 def test_a_process_that_asyncio_awaits_in_a_thread() -> None:
     module = {schema.FOR_MODULE: "asyncio.base_subprocess"}
     found = in_turn([40], "BaseSubprocessTransport._wait", schema.WAKER_THREAD, **module)

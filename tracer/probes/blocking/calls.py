@@ -21,6 +21,7 @@ from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.blocking.timed_call import Instant, timed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.records.background import OtherThread
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.request import TIMER
@@ -57,8 +58,16 @@ def install(session: Session) -> Undo | None:
     put_timed(socket, "getaddrinfo", "socket.getaddrinfo")
     put_timed(subprocess.Popen, "wait", "subprocess.wait", lambda args: bool(args) and args[0].returncode is not None)
     put_timed(subprocess.Popen, "communicate", "subprocess.communicate")
-    put_timed(threading.Thread, "join", "threading.Thread.join")
+    patches.replace(
+        threading.Thread,
+        "join",
+        timed(threading.Thread.join, "threading.Thread.join", ended_by=lambda args: _thread(args[0])),
+    )
     return patches.undo
+
+
+def _thread(thread: threading.Thread) -> OtherThread:
+    return OtherThread(None, thread.name, thread.native_id or 0)
 
 
 def _cannot_block(args: tuple[Any, ...]) -> bool:

@@ -12,6 +12,7 @@ from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import KEPT_NS, keep_wait, waiter_here
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.request import Waker
 from whywait.tracer.schema import WAIT_BLOCKING
 
 # a single system call: any sleep of its thread afterwards is for the GIL
@@ -27,9 +28,11 @@ _MOSTLY_ONCE: Final = frozenset({"socket.sendall", "ssl.read", "ssl.send", "ssl.
 Instant = Callable[[tuple[Any, ...]], bool]
 
 
-def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
+def timed(
+    plain: Any, what: str, is_instant: Instant | None = None, ended_by: Callable[[tuple[Any, ...]], Waker] | None = None
+) -> Any:
     """Return a replacement of `plain` whose time off CPU in a request's function is a wait for `what`, unless
-    `is_instant`. Its end is inferred: it may include a wait for the GIL."""
+    `is_instant`. Its end is inferred: it may include a wait for the GIL. `ended_by` tells whose end it awaits."""
     counted = what in _ONCE
     short = Waited(what, end_seen=False, sleeps=NOT_COUNTED if counted or what in _MOSTLY_ONCE else None)
 
@@ -57,7 +60,8 @@ def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
                 waited = short
                 if before != NOT_COUNTED and end_ns - start_ns >= KEPT_NS:
                     waited = short._replace(sleeps=sleeps() - before)
-                keep_wait(activity, WAIT_BLOCKING, start_ns, blocked_to_ns, blocked_to_ns, None, waited)
+                by = ended_by(args) if ended_by is not None and args else None
+                keep_wait(activity, WAIT_BLOCKING, start_ns, blocked_to_ns, blocked_to_ns, by, waited)
             except Exception as error:
                 probe_failed("blocking", error)
 

@@ -198,6 +198,8 @@ class _Holders:
         holder_id = sampler.header().waited_for if sampler is not None else 0
         chosen = {*self._long_jobs(perf_counter_ns()), holder_id} - {0, self._own_id}
         threads = {one: thread.ident or 0 for one in chosen if (thread := self._thread(one)) is not None}
+        for one in chosen - threads.keys():
+            self._recorder.working.pop(one, None)  # it has ended
         places = places_of_threads(threads.values()) if threads else {}
         for native_id, ident in threads.items():
             self.note(native_id, places[ident])

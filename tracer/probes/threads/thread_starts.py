@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of, own
+from whywait.tracer.hotpath.pools import watch_thread
 from whywait.tracer.hotpath.recorder import Recorder, safely
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -41,6 +42,8 @@ def _note(recorder: Recorder, thread: threading.Thread, start_ns: int) -> None:
     place = _place_of(thread)
     if place is not None and thread.native_id:
         recorder.threads.add(ThreadLife(start_ns, thread.native_id, thread.name, place))
+        if start_ns:
+            watch_thread(thread.native_id, start_ns)
 
 
 def _place_of(thread: threading.Thread) -> Place | None:

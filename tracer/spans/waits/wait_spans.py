@@ -8,6 +8,7 @@ from typing import Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.job_sums import TURN, TURN_NS
 from whywait.tracer.records.lock_holds import Hold, Waited
@@ -95,7 +96,7 @@ def _handles_result(drawing: Drawing, callback: Callback) -> bool:
 
 def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int | None) -> None:
     wait = part.wait
-    blockers, blocker_count = _blockers(wait)
+    blockers, blocker_count = _blockers(drawing.observed, wait)
     waited, is_edge = wait.waited or _NO_WAITED, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     shared = None
     if wait.kind in (s.WAIT_LIMITER, s.WAIT_CONNECTION) and wait.pool is not None:
@@ -125,9 +126,8 @@ def _name(wait: Wait) -> str:
 def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> OffCpu:
     """The call's end was observed only when Python ran again: part of it may have been a wait for the GIL."""
     observed, waited = drawing.observed, wait.waited
-    if observed is not None and isinstance(wait.by, OtherThread) and wait.kind == s.WAIT_AWAIT:
-        did = observed.running(s.WAKER_THREAD, wait.by.thread_id, [(wait.start_ns, wait.cause_ns)], None, None)
-        return did._replace(lock_ns=None, call_ns=None, call=None, called=())  # it may have waited for this request
+    if isinstance(wait.by, OtherThread | BackgroundJob) and wait.kind == s.WAIT_AWAIT:
+        return _of_another_thread(observed, wait.by, wait)
     if waited is None or waited.end_seen or observed is None:
         return UNSEEN
     thread_id = drawing.thread_of(activity)
@@ -136,11 +136,25 @@ def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns
     return observed.call(waited.what, thread_id, wait.start_ns, wait.cause_ns, waited.sleeps, queued_ns)
 
 
+def _of_another_thread(observed: Observed | None, by: OtherThread | BackgroundJob, wait: Wait) -> OffCpu:
+    """What the thread ran, or was kept from running, that ended a wait; while it slept it may have waited for this request."""
+    stretch, cpu_ns, queued_ns = (wait.start_ns, wait.cause_ns), None, None
+    if isinstance(by, BackgroundJob):
+        part = by.within(*stretch)
+        stretch, cpu_ns, queued_ns = (part.start_ns, part.end_ns), part.cpu_ns, part.queued_ns
+    elif 0 < by.since_ns <= wait.start_ns:  # else it ended other waits meanwhile
+        cpu_ns = min(by.cpu_ns, wait.cause_ns - wait.start_ns)
+    if observed is None:
+        return OffCpu(cpu_ns, queued_ns)
+    did = observed.running(s.WAKER_THREAD, by.thread_id, [stretch], cpu_ns, queued_ns)
+    return did._replace(lock_ns=None, call_ns=None, call=None, called=())
+
+
 def _waker(drawing: Drawing, by: WokenBy) -> Waker:
     if isinstance(by, Mark):
         return Waker(by.kind)
     if isinstance(by, BackgroundJob):
-        return Waker(by.kind, by.name)
+        return Waker(s.WAKER_JOB, by.name)
     if isinstance(by, OtherThread):
         return Waker(s.WAKER_THREAD, by.thread_name)
     if isinstance(by, Hold):
@@ -157,9 +171,14 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
     return Waker(s.WAKER_ACTIVITY, waker.name, waker.span_id, trace_id)
 
 
-def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
-    """The lock's holders, and the number of the chief one's holds; or the releaser of what was awaited."""
-    waited = wait.waited
+def _blockers(observed: Observed | None, wait: Wait) -> tuple[list[Blocker], int]:
+    """The lock's holders, and the number of the chief one's holds; or the releaser of what was awaited. Of a thread of no
+    pool where it stood meanwhile, as samples show, else where it ended the wait."""
+    waited, by = wait.waited, wait.by
+    if isinstance(by, OtherThread):
+        stood = observed.stood(by.thread_id, wait.start_ns, wait.cause_ns) if observed is not None else None
+        at, ns = stood or by.place, wait.cause_ns - wait.start_ns
+        return [Blocker(at.function, at, 0, 0, ns, 1, by.thread_name)] if at is not None else [], 1
     # of an edge, who gave the signal is the waker
     if waited is not None and waited.waiters and wait.kind != s.WAIT_AWAIT:
         found = ranked(holders(wait.start_ns, wait.cause_ns, waited.holds))
@@ -170,9 +189,6 @@ def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
 
 def _releasers(wait: Wait) -> list[Blocker]:
     by = wait.by
-    if isinstance(by, OtherThread):
-        at, ns = by.place, wait.cause_ns - wait.start_ns
-        return [Blocker(at.function, at, 0, 0, ns, 1, by.thread_name)] if at is not None else []
     if isinstance(by, Hold):  # who has it still
         return holders(wait.start_ns, wait.cause_ns, (by,))
     if (

@@ -39,8 +39,10 @@ def test_a_thread_that_was_looked_at_is_let_go() -> None:
     del thread
     gc.collect()
     assert gone() is None
+    recorder.working[holder_id] = Occupancy("", 0, 0, None)
     holders.look()  # its number names nobody any more
     assert len(looks) == 1
+    assert not recorder.working
 
 
 def test_the_jobs_that_run_long_are_looked_at_in_turn_at_growing_intervals() -> None:

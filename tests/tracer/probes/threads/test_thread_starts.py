@@ -13,8 +13,10 @@ import whywait
 from tests.tracer.conftest import Traced
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.hotpath import recorder
+from whywait.tracer.hotpath.pools import watch_thread
 from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.thread_names import ThreadLife, ThreadLives
 from whywait.tracer.sampler.thread_samples import Held
 
@@ -156,3 +158,33 @@ def test_a_failing_probe_is_removed_and_the_thread_runs(traced_to: Begin) -> Non
     assert recorder.active.lost["probe threads"] == 1
     recorder.active.threads = ThreadLives()
     whywait.stop()
+
+
+def test_threads_of_no_pool_are_watched_only_while_requests_may_wait_for_them(traced_to: Begin) -> None:
+    def started() -> int:
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(threading.get_native_id()))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    traced_to()
+    assert recorder.active is not None
+    working = recorder.active.working
+    assert started() not in working
+
+    @whywait.traced
+    def root() -> None:
+        thread_id = started()
+        assert working[thread_id].thread_id == thread_id
+        job = working[thread_id] = Occupancy("a job", 0, 0, None)
+        assert watch_thread(thread_id, 5) == (0, 0)
+        assert working[thread_id] is job  # a worker's job is sampled already
+        job.end_ns = 6
+        assert watch_thread(thread_id, 7) == (0, 0)
+        assert working[thread_id].start_ns == 7
+        since_ns, cpu_ns = watch_thread(thread_id, 9)
+        assert since_ns == 7
+        assert 0 <= cpu_ns < 1_000_000_000
+
+    root()

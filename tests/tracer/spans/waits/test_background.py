@@ -6,7 +6,7 @@ from typing import Any
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, BackgroundWait
 from whywait.tracer.records.request import ARRIVAL, IO, TIMER, Activity, Request, Wait, Waker
-from whywait.tracer.schema import WAIT_AWAIT, WAKER_BLOCKED_JOB, WAKER_COMPUTING_JOB
+from whywait.tracer.schema import WAIT_AWAIT
 from whywait.tracer.spans.past import Past
 from whywait.tracer.spans.waits.background import followed
 
@@ -104,14 +104,19 @@ def test_without_its_waits_the_wait_stays_whole() -> None:
     assert told(wait_for(batcher, 3, 8, 9), []) == [(3, 8, 9, batcher)]
 
 
-def test_a_job_of_no_request_is_told_by_its_function_and_by_what_it_mostly_did() -> None:
+def test_a_job_of_no_request_is_told_by_its_function() -> None:
     code = until.__code__
-    for cpu_ns, kind in ((9, WAKER_COMPUTING_JOB), (1, WAKER_BLOCKED_JOB)):
-        job = BackgroundJob("until", code, 0, 10, cpu_ns)
-        (part,) = followed(wait_for(job, 0, 10, 10), LOOP, Past(), MINE)
-        assert job.kind == kind
-        assert part.wait.site is not None
-        assert part.wait.site.user == Place("until", __file__, code.co_firstlineno)
+    job = BackgroundJob("until", code, 0, 10, cpu_ns=4, queued_ns=2, thread_id=7)
+    (part,) = followed(wait_for(job, 0, 10, 10), LOOP, Past(), MINE)
+    assert part.wait.site is not None
+    assert part.wait.site.user == Place("until", __file__, code.co_firstlineno)
+
+
+def test_a_part_of_a_job_has_as_large_a_part_of_its_times() -> None:
+    job = BackgroundJob("until", None, 10, 110, cpu_ns=40, queued_ns=20, thread_id=7)
+    assert job.within(60, 200) == job._replace(start_ns=60, cpu_ns=20, queued_ns=10)
+    assert job.within(0, 200) == job
+    assert job.within(120, 200)[2:6] == (120, 120, 0, 0)
 
 
 def test_turns_are_counted_by_place_without_what_was_gathered() -> None:
