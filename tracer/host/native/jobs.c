@@ -24,7 +24,7 @@ static CpuMeter *meter_of(PyObject *worker) {
 }
 
 /* The difference of two readings, a new reference; None where one is missing. */
-static PyObject *difference(PyObject *later, PyObject *earlier) {
+PyObject *difference(PyObject *later, PyObject *earlier) {
     return later == Py_None || earlier == Py_None ? Py_NewRef(Py_None) : PyNumber_Subtract(later, earlier);
 }
 
@@ -128,7 +128,7 @@ static int carry(PyObject *job, PyObject *function, PyObject *span) {
     return call_python(py_carry, args, 3);
 }
 
-static int append_to(PyObject *deque, PyObject *item) {
+int append_to(PyObject *deque, PyObject *item) {
     PyObject *done = deque != NULL ? PyObject_CallMethodOneArg(deque, str_append, item) : NULL;
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;

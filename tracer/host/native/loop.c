@@ -165,12 +165,9 @@ static int append_wait(
     PyObject *fields = Py_BuildValue(
         "((OLLLOOOOOOOO))", py_AWAIT, (long long)start_ns, (long long)cause_ns, (long long)end_ns, by, site, parent,
         Py_False, Py_None, Py_None, Py_None, Py_None);
-    PyObject *wait = fields == NULL ? NULL : PyTuple_Type.tp_new((PyTypeObject *)py_Wait, fields, NULL);
-    if (wait != NULL && PyObject_GC_IsTracked(wait))
-        PyObject_GC_UnTrack(wait); /* as its activity, see `new_activity` */
+    PyObject *wait = hidden_tuple(py_Wait, fields); /* as its activity, see `new_activity` */
     int failed = wait == NULL ? -1 : PyList_Append(waits, wait);
     Py_XDECREF(wait);
-    Py_XDECREF(fields);
     Py_DECREF(waits);
     return failed;
 }
@@ -182,7 +179,14 @@ static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject 
         GET_NS(Request, request, records_left, &left) < 0 || GET_NS(Request, request, sums_from, &sums_from) < 0)
         return -1;
     PyObject *by = PyTuple_GET_ITEM(call->stamp, 0);
+    cause_ns = PyLong_AsLongLong(PyTuple_GET_ITEM(call->stamp, 1));
+    if (cause_ns == -1 && PyErr_Occurred())
+        return -1;
+    cause_ns = cause_ns < stop_ns ? stop_ns : cause_ns > call->start_ns ? call->start_ns : cause_ns;
     if (left < sums_from || left <= 0) {
+        int summed = left < sums_from ? sum_wait(activity, request, call->loop, by, stop_ns, cause_ns, call->start_ns, steps) : 0;
+        if (summed)
+            return summed < 0 ? -1 : 0;
         PyObject *start = PyLong_FromLongLong(call->start_ns);
         if (start == NULL)
             return -1;
@@ -191,10 +195,6 @@ static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject 
         Py_DECREF(start);
         return failed;
     }
-    cause_ns = PyLong_AsLongLong(PyTuple_GET_ITEM(call->stamp, 1));
-    if (cause_ns == -1 && PyErr_Occurred())
-        return -1;
-    cause_ns = cause_ns < stop_ns ? stop_ns : cause_ns > call->start_ns ? call->start_ns : cause_ns;
     PyObject *site = Py_None, *parent = py_ZERO, *coroutine = NULL;
     int with_site = call->start_ns - stop_ns >= c_SITE_MIN_NS && steps;
     if (with_site) {
@@ -434,6 +434,24 @@ static int begin(Call *call, int sleeps_unseen) {
 
 /* A step ends */
 
+/* As `loop_history.flush_short`. */
+int flush_short(PyObject *loop) {
+    PyObject *start = GET(Loop, loop, short_start_ns), *end = GET(Loop, loop, short_end_ns), *busy = NULL;
+    PyObject *count = GET(Loop, loop, short_count), *code = GET(Loop, loop, short_code), *callbacks;
+    if (start == NULL || end == NULL || count == NULL || code == NULL || (callbacks = GET(Loop, loop, callbacks)) == NULL)
+        return -1;
+    busy = GET(Loop, loop, selects) == Py_True ? PyNumber_Subtract(end, start) : Py_XNewRef(GET(Loop, loop, short_busy_ns));
+    /* the fields of `records.loop.Callback`, in their order */
+    PyObject *fields = busy == NULL ? NULL : Py_BuildValue(
+        "((OOOOiiOOOO))", start, end, busy, count, 0, 0, code, Py_None, Py_None, Py_None);
+    PyObject *run = hidden_tuple(py_Callback, fields);
+    int failed = run == NULL || append_to(callbacks, run) < 0 || SET_NS(Loop, loop, short_count, 0) < 0 ||
+                 SET_NS(Loop, loop, short_busy_ns, 0) < 0 || SET_NS(Loop, loop, short_longest_ns, 0) < 0;
+    Py_XDECREF(run);
+    Py_XDECREF(busy);
+    return failed ? -1 : 0;
+}
+
 /* The run of short callbacks to which this one belongs. */
 static int add_short(Call *call, int64_t end_ns) {
     PyObject *loop = call->loop;
@@ -465,13 +483,8 @@ static int add_short(Call *call, int64_t end_ns) {
         slot_set(loop, at_Loop_short_code, code);
     }
     if (end_ns >= until_ns)
-        return call_python(py_flush_short, &loop, 1);
+        return flush_short(loop);
     return 0;
-}
-
-static int add_ns(PyObject *activity, Py_ssize_t at, int64_t ns) {
-    int64_t before;
-    return slot_get_ns(activity, at, &before) < 0 ? -1 : slot_set_ns(activity, at, before + ns);
 }
 
 /* The step of the activity, as `task_steps.end_short` has it. */

@@ -54,8 +54,9 @@ def _wrapped_run(plain_run: Any) -> Any:
         cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
     ) -> Any:
         try:
-            tokens = limiter or cls.current_default_thread_limiter()
-            pool = pool_of(tokens, "anyio" if limiter is None else "CapacityLimiter", _size(tokens))
+            name = "anyio" if limiter is None else "CapacityLimiter"
+            limiter = limiter or cls.current_default_thread_limiter()  # so that anyio need not look for it again
+            pool = known_pool(limiter) or pool_of(limiter, name, _size(limiter))
             job = make_job(pool, func, args)
             held = occupancy_of(pool, job, func, args)
         except Exception as error:
