@@ -12,7 +12,17 @@ from typing import Any, Final
 
 from whywait.tracer.host import otel_context
 from whywait.tracer.host.native import native_core
-from whywait.tracer.hotpath import job_names, job_sums, jobs, loop_history, pools, recorder, task_steps, tasks, thread_state
+from whywait.tracer.hotpath import (
+    job_names,
+    job_sums,
+    jobs,
+    loop_history,
+    pools,
+    recorder,
+    task_steps,
+    tasks,
+    thread_state,
+)
 from whywait.tracer.records import ids, request
 from whywait.tracer.records.background import BackgroundTask
 from whywait.tracer.records.current import ACTIVITY, here

@@ -87,11 +87,9 @@ def _sums_of(activity: Activity, start_ns: int, end_ns: int, job: Job) -> JobSum
         stretches = activity.stretches = []
     if not stretches or stretches[-1].is_over:
         stretches.append(Stretch(min(start_ns, job.born_ns)))
-    stretch, sums = stretches[-1], None
-    if (latest := stretch.latest) is not None and job.code is latest.like.code and job.pool is latest.like.pool:
-        sums = latest if job.code is not None else None
+    stretch = stretches[-1]
     key = id(job.code) if job.code is not None else job.name, id(job.pool)  # both are kept by the sums
-    sums = sums or stretch.sums.get(key)
+    sums = stretch.sums.get(key)
     if sums is None and len(stretch.sums) >= _MOST_KINDS:
         return None
     if not activity.request.forget(job):

@@ -452,6 +452,20 @@ int flush_short(PyObject *loop) {
     return failed ? -1 : 0;
 }
 
+/* As `loop_history.code_behind`, a new reference; in C for a function or method that nothing is wrapped around. */
+static PyObject *code_behind(PyObject *callback) {
+    PyObject *function = callback, *task = NULL;
+    if (Py_TYPE(callback) == &PyMethod_Type) {
+        function = PyMethod_GET_FUNCTION(callback);
+        task = task_of(callback);
+    }
+    if (task == NULL && !PyErr_Occurred() && Py_TYPE(function) == &PyFunction_Type &&
+        ((PyFunctionObject *)function)->func_dict == NULL)
+        return Py_NewRef(((PyFunctionObject *)function)->func_code);
+    Py_XDECREF(task);
+    return PyErr_Occurred() ? NULL : PyObject_CallOneArg(py_code_behind, callback);
+}
+
 /* The run of short callbacks to which this one belongs. */
 static int add_short(Call *call, int64_t end_ns) {
     PyObject *loop = call->loop;
@@ -477,7 +491,7 @@ static int add_short(Call *call, int64_t end_ns) {
         if (SET_NS(Loop, loop, short_longest_ns, duration_ns) < 0)
             return -1;
         PyObject *code = call->activity != NULL ? Py_XNewRef(GET(Activity, call->activity, code))
-                                                : PyObject_CallOneArg(py_code_behind, call->callback);
+                                                : code_behind(call->callback);
         if (code == NULL)
             return -1;
         slot_set(loop, at_Loop_short_code, code);
@@ -611,6 +625,18 @@ PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObj
     return result;
 }
 
+/* Whether what runs is a callback of neither a task nor a request: then its own waker is the one of whom it wakes. */
+static int passes_on(PyObject *current) {
+    if (!PyTuple_CheckExact(current) || PyTuple_GET_SIZE(current) != 2)
+        return 0;
+    PyObject *callback = PyTuple_GET_ITEM(current, 0), *stamp = PyTuple_GET_ITEM(current, 1);
+    if (Py_TYPE(callback) == &PyFunction_Type)
+        return 1;
+    if (Py_TYPE(callback) != &PyMethod_Type || is_a(PyMethod_GET_SELF(callback), py_Task))
+        return 0;
+    return PyTuple_CheckExact(stamp) && PyTuple_GET_SIZE(stamp) == 2 && !is_exactly(PyTuple_GET_ITEM(stamp, 0), py_Activity);
+}
+
 /* The stamp of a wake-up that happens now, a new reference: `task_steps.waker_now`. */
 static PyObject *stamp_now(void) {
     PyObject *mine = here_now(), *stamp = NULL;
@@ -625,9 +651,7 @@ static PyObject *stamp_now(void) {
         int64_t at_ns;
         if (GET_NS(Activity, current, done_ns, &at_ns) == 0)
             stamp = Py_BuildValue("(OL)", current, (long long)(at_ns ? at_ns : monotonic_ns()));
-    } else if (
-        current != NULL && PyTuple_CheckExact(current) && PyTuple_GET_SIZE(current) == 2 &&
-        Py_TYPE(PyTuple_GET_ITEM(current, 0)) == &PyFunction_Type) {
+    } else if (current != NULL && passes_on(current)) {
         stamp = Py_NewRef(PyTuple_GET_ITEM(current, 1));
     } else {
         stamp = PyObject_CallOneArg(py_waker_now, current != NULL ? current : Py_None);

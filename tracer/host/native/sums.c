@@ -30,7 +30,8 @@ static int is_list(PyObject *list, Py_ssize_t least) {
 /* The sums to which the activity's latest job belonged, borrowed; NULL, unless this job is like it. */
 static PyObject *sums_for(PyObject *activity, PyObject *job, PyObject **stretch) {
     PyObject *stretches = GET(Activity, activity, stretches), *code = GET(Activity, job, code);
-    if (!is_list(stretches, 1) || code == NULL || code == Py_None)
+    PyObject *name = GET(Activity, job, name);
+    if (!is_list(stretches, 1) || code == NULL || name == NULL)
         return NULL;
     *stretch = PyList_GET_ITEM(stretches, PyList_GET_SIZE(stretches) - 1);
     if (!is_exactly(*stretch, py_Stretch) || GET(Stretch, *stretch, is_over) != Py_False)
@@ -39,7 +40,9 @@ static PyObject *sums_for(PyObject *activity, PyObject *job, PyObject **stretch)
     PyObject *like = sums != NULL && is_exactly(sums, py_JobSums) ? GET(JobSums, sums, like) : NULL;
     int same = like != NULL && PyTuple_Check(like) && PyTuple_GET_SIZE(like) == 3 && /* name, code, pool */
                PyTuple_GET_ITEM(like, 1) == code && PyTuple_GET_ITEM(like, 2) == GET(Job, job, pool);
-    return same ? sums : NULL;
+    if (same && code == Py_None)
+        same = PyObject_RichCompareBool(PyTuple_GET_ITEM(like, 0), name, Py_EQ);
+    return same > 0 ? sums : NULL;
 }
 
 /* As `job_sums._is_one_of_many`, of a job that itself waited for nothing. */
