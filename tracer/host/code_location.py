@@ -269,10 +269,12 @@ def places_of_threads(
     guarded = _COLLECTS_WHILE_ALLOCATING and gc.isenabled()
     if guarded:
         gc.disable()
+    frames: dict[int, FrameType] = {}
     try:
         frames = frames_of_threads()
         return {one: user_place((begin or _interrupted)(frames.get(one))) for one in thread_ids}
     finally:
+        frames.clear()  # this frame is one of them: a circle, which would keep what all threads have in their variables
         if guarded:
             gc.enable()
 

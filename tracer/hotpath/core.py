@@ -12,7 +12,17 @@ from typing import Any, Final
 
 from whywait.tracer.host import otel_context
 from whywait.tracer.host.native import native_core
-from whywait.tracer.hotpath import job_names, jobs, loop_history, pools, recorder, task_steps, tasks, thread_state
+from whywait.tracer.hotpath import (
+    job_names,
+    job_sums,
+    jobs,
+    loop_history,
+    pools,
+    recorder,
+    task_steps,
+    tasks,
+    thread_state,
+)
 from whywait.tracer.records import ids, request
 from whywait.tracer.records.background import BackgroundTask
 from whywait.tracer.records.current import ACTIVITY, here
@@ -30,7 +40,7 @@ def _bound() -> tuple[Any, str]:
     nobody: Any = None
     try:
         native.bind({
-            **vars(request), **vars(loop_history), **vars(tasks), **vars(task_steps), **vars(thread_state),
+            **vars(request), **vars(job_sums), **vars(loop_history), **vars(tasks), **vars(task_steps), **vars(thread_state),
             **vars(otel_context), **vars(job_names), **vars(pools), **vars(jobs), "recorder_globals": vars(recorder), "ZERO": 0,
             "run_job_here": native.run_job, "ThreadPoolExecutor": ThreadPoolExecutor,
             "random_bits": ids.random_bits, "ID_BITS": 64, "blank_activity": Activity(nobody, None, 0, 0),

@@ -88,7 +88,7 @@ def _sums_of(activity: Activity, start_ns: int, end_ns: int, job: Job) -> JobSum
     if not stretches or stretches[-1].is_over:
         stretches.append(Stretch(min(start_ns, job.born_ns)))
     stretch = stretches[-1]
-    key = job.code or job.name, job.pool
+    key = id(job.code) if job.code is not None else job.name, id(job.pool)  # both are kept by the sums
     sums = stretch.sums.get(key)
     if sums is None and len(stretch.sums) >= _MOST_KINDS:
         return None
@@ -98,7 +98,7 @@ def _sums_of(activity: Activity, start_ns: int, end_ns: int, job: Job) -> JobSum
         sums = stretch.sums[key] = JobSums(Like(job.name, job.code, job.pool))
     else:
         activity.request.records_left += 1
-    stretch.end_ns = end_ns
+    stretch.end_ns, stretch.latest = end_ns, sums
     return sums
 
 

@@ -50,3 +50,4 @@ class Stretch:
     end_ns: int = 0
     is_over: bool = False
     sums: dict[object, JobSums] = field(default_factory=dict)  # by the jobs' code, or name, and pool
+    latest: JobSums | None = None  # those of the latest job: most often the next one is like it

@@ -2,17 +2,19 @@
 
 import asyncio.events
 import dis
+import gc
 import json
 import multiprocessing.pool
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import pytest
 
 from whywait.tracer.host import code_location
-from whywait.tracer.host.code_location import function_of, is_wrapper, library_call, user_place
+from whywait.tracer.host.code_location import function_of, is_wrapper, library_call, places_of_threads, user_place
 from whywait.tracer.hotpath import jobs, loop_history
 
 SITE = "/usr/lib/python3/site-packages/"
@@ -100,3 +102,36 @@ def test_wrappers_are_the_standard_library_and_known_frameworks() -> None:
 )
 def test_a_comprehension_is_a_part_of_its_function(qualname: str, named: str) -> None:
     assert function_of(qualname) == named
+
+
+class Held:
+    """What a thread of the host has in a variable."""
+
+
+def test_no_variable_of_a_thread_is_kept() -> None:
+    """Who waits for the end of its objects, as a pool of processes for its semaphores, cannot wait for a collection."""
+    known: list[ref[Held]] = []
+    begun, ends = threading.Event(), threading.Event()
+
+    def work() -> None:
+        held = Held()
+        known.append(ref(held))
+        begun.set()
+        ends.wait()
+
+    thread = threading.Thread(target=work)
+    gc.collect()
+    gc.disable()
+    try:
+        thread.start()
+        begun.wait()
+        assert thread.ident is not None
+        place = places_of_threads((thread.ident,))[thread.ident]
+        ends.set()
+        thread.join()
+        assert place is not None
+        assert place.function.endswith("work")
+        assert known[0]() is None
+    finally:
+        ends.set()
+        gc.enable()

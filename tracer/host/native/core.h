@@ -87,39 +87,48 @@ PyObject *adopt(
     PyObject *loop);
 int end_task(PyObject *activity, PyObject *task, int64_t end_ns);
 int tell_alarm(PyObject *loop, PyObject *method);
+PyObject *difference(PyObject *later, PyObject *earlier);
+int flush_short(PyObject *loop);
+int sum_wait(
+    PyObject *activity, PyObject *request, PyObject *loop, PyObject *by, int64_t start_ns, int64_t cause_ns,
+    int64_t end_ns, int64_t steps);
 
 /* The classes of the records, and the objects of Python that the core uses: each is set once, by `bind`. */
 #define CLASSES(X) X(Loop) X(Activity) X(Job) X(Request) X(BackgroundTask) X(Handle) X(Task) \
-    X(Pool) X(Occupancy) X(Worker) X(StandIn) X(Stamped) X(OwnSpan) X(ThreadPoolExecutor)
+    X(Pool) X(Occupancy) X(Worker) X(StandIn) X(Stamped) X(OwnSpan) X(ThreadPoolExecutor) X(Stretch) X(JobSums)
 #define OBJECTS(X) \
     X(here) X(ACTIVITY) X(IO) X(IO_LATE) X(AWAIT) X(Wait) X(new_loop) X(note_away) X(adopt) X(end_task_wait) \
-    X(begin_background) X(end_background) X(end_callback) X(end_task) X(keep_callback) X(queued_since) X(Callback) X(Block) X(HostSpan) X(code_behind) X(waker_now) \
+    X(begin_background) X(end_background) X(end_callback) X(end_task) X(keep_callback) X(queued_since) X(Callback) X(Block) X(HostSpan) X(Look) X(code_behind) X(waker_now) \
     X(probe_failed) X(blank_activity) X(blank_job) X(blank_held) X(random_bits) X(ID_BITS) X(ZERO) X(_VARIABLE) \
     X(_SPAN_KEY) X(Context) X(current_span_id) X(span_id_in) X(describe) X(make_job) X(occupancy_of) \
     X(run_job) X(take_over) X(thread_here) X(woke) X(carry) X(worker_here) X(enter) X(leave) X(run_queue_ns) \
-    X(recorder_globals) X(name_task) X(note_select) X(run_job_here) X(is_library) X(await_site)
+    X(recorder_globals) X(name_task) X(run_job_here) X(runs_others) X(await_site) X(TURN) X(_SHARES) X(_rename_occupant)
 #define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS) \
     X(NO_QUEUE_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS) \
-    X(QUEUED_MIN_NS) X(BLOCK_MIN_NS)
+    X(QUEUED_MIN_NS) X(BLOCK_MIN_NS) X(TURN_NS) X(TURNS) X(MIN_RESOLUTION_NS)
 /* Slots of the records: class, attribute. */
 #define SLOTS(X) \
     X(Loop, run_start_ns) X(Loop, ended_ns) X(Loop, live) X(Loop, selects) X(Loop, short_count) X(Loop, short_start_ns) \
     X(Loop, short_until_ns) X(Loop, short_busy_ns) X(Loop, short_end_ns) X(Loop, short_longest_ns) X(Loop, short_code) \
     X(Loop, cpu) X(Loop, background) X(Loop, poll_ns) X(Loop, polled_from_ns) X(Loop, polled_ns) \
-    X(Loop, select_end_ns) X(Loop, woke_ns) X(Loop, alarm) X(Loop, sample) X(Loop, callbacks) \
-    X(Loop, counted_queue_ns) X(Activity, blocks) X(Activity, stretches) X(Activity, loop) X(Activity, request) X(Activity, task_key) X(Activity, stop_ns) \
+    X(Loop, select_end_ns) X(Loop, woke_ns) X(Loop, alarm) X(Loop, sample) X(Loop, run_queue_ns) X(Loop, looks) \
+    X(Loop, callbacks) X(Loop, counted_queue_ns) X(Activity, blocks) X(Activity, short_ns) X(Activity, stretches) \
+    X(Activity, loop) X(Activity, request) X(Activity, task_key) X(Activity, stop_ns) \
     X(Activity, steps) X(Activity, step_start_ns) X(Activity, step_cpu_ns) X(Activity, cpu_ns) X(Activity, run_ns) \
     X(Activity, waits) X(Activity, code) X(Activity, done_ns) X(Activity, span_id) X(Activity, spawner) \
     X(Activity, born_ns) X(Activity, parent_id) X(Activity, is_parent) X(Activity, name) X(Activity, end_ns) \
     X(Activity, outcome) X(Job, run_id) X(Job, pool) X(Job, pool_age_ns) X(Job, thread_id) X(Job, thread_name) \
     X(Job, start_ns) X(Job, run_queue_ns) X(Job, idle_since_ns) X(Job, handover_cpu_ns) \
-    X(Job, handover_run_queue_ns) X(Job, resume_ns) X(Request, open) X(Request, tasks) \
+    X(Job, handover_run_queue_ns) X(Job, resume_ns) X(Job, passage) X(Job, collector) X(Request, start_ns) X(Request, open) X(Request, tasks) \
     X(Request, records_left) X(Request, sums_from) X(Request, loop) X(Request, root) X(Request, activities) \
     X(Request, trace_id) X(Request, sampled_flags) X(Request, trace_state) X(Request, own_span) X(OwnSpan, within) X(Pool, made_ns) X(Pool, occupancies) \
     X(Pool, last_job) X(Occupancy, name) X(Occupancy, code) X(Occupancy, thread_id) X(Occupancy, trace_id) \
     X(Occupancy, span_id) X(Occupancy, start_ns) X(Occupancy, end_ns) X(Worker, cpu) X(Worker, idle_since_ns) \
     X(Worker, initialized) X(Worker, run_queue_ns) X(Worker, thread) X(BackgroundTask, task) X(BackgroundTask, stop_ns) \
-    X(Handle, _callback) X(Handle, _context)
+    X(Handle, _callback) X(Handle, _context) X(Stretch, end_ns) X(Stretch, is_over) X(Stretch, latest) X(JobSums, like) \
+    X(JobSums, span_id) X(JobSums, run_id) X(JobSums, count) X(JobSums, waited_ns) X(JobSums, queue_ns) \
+    X(JobSums, handover_ns) X(JobSums, cpu_ns) X(JobSums, run_queue_ns) X(JobSums, wakeup_ns) X(JobSums, resume_ns) \
+    X(JobSums, thread)
 
 #define DECLARE(name) extern PyObject *py_##name;
 CLASSES(DECLARE) OBJECTS(DECLARE)
@@ -175,6 +184,11 @@ static inline int slot_set_ns(PyObject *object, Py_ssize_t at, int64_t value) {
         return -1;
     slot_set(object, at, made);
     return 0;
+}
+
+static inline int add_ns(PyObject *object, Py_ssize_t at, int64_t ns) {
+    int64_t before;
+    return slot_get_ns(object, at, &before) < 0 ? -1 : slot_set_ns(object, at, before + ns);
 }
 
 /* What the host's function gave or raised, to be handed on after our own work; where that failed, its exception is set

@@ -24,7 +24,7 @@ static CpuMeter *meter_of(PyObject *worker) {
 }
 
 /* The difference of two readings, a new reference; None where one is missing. */
-static PyObject *difference(PyObject *later, PyObject *earlier) {
+PyObject *difference(PyObject *later, PyObject *earlier) {
     return later == Py_None || earlier == Py_None ? Py_NewRef(Py_None) : PyNumber_Subtract(later, earlier);
 }
 

@@ -188,7 +188,14 @@ static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject 
         GET_NS(Request, request, records_left, &left) < 0 || GET_NS(Request, request, sums_from, &sums_from) < 0)
         return -1;
     PyObject *by = PyTuple_GET_ITEM(call->stamp, 0);
+    cause_ns = PyLong_AsLongLong(PyTuple_GET_ITEM(call->stamp, 1));
+    if (cause_ns == -1 && PyErr_Occurred())
+        return -1;
+    cause_ns = cause_ns < stop_ns ? stop_ns : cause_ns > call->start_ns ? call->start_ns : cause_ns;
     if (left < sums_from || left <= 0) {
+        int summed = left < sums_from ? sum_wait(activity, request, call->loop, by, stop_ns, cause_ns, call->start_ns, steps) : 0;
+        if (summed)
+            return summed < 0 ? -1 : 0;
         PyObject *start = PyLong_FromLongLong(call->start_ns);
         if (start == NULL)
             return -1;
@@ -197,10 +204,6 @@ static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject 
         Py_DECREF(start);
         return failed;
     }
-    cause_ns = PyLong_AsLongLong(PyTuple_GET_ITEM(call->stamp, 1));
-    if (cause_ns == -1 && PyErr_Occurred())
-        return -1;
-    cause_ns = cause_ns < stop_ns ? stop_ns : cause_ns > call->start_ns ? call->start_ns : cause_ns;
     PyObject *site = Py_None, *parent = py_ZERO, *coroutine = NULL;
     int with_site = call->start_ns - stop_ns >= c_SITE_MIN_NS && steps;
     if (with_site) {
@@ -441,7 +444,7 @@ static int begin(Call *call, int sleeps_unseen) {
 /* A step ends */
 
 /* As `loop_history.flush_short`. */
-static int flush_short(PyObject *loop) {
+int flush_short(PyObject *loop) {
     int64_t start_ns, end_ns, busy_ns;
     PyObject *count = GET(Loop, loop, short_count), *code = GET(Loop, loop, short_code), *selects = GET(Loop, loop, selects);
     if (count == NULL || code == NULL || selects == NULL || GET_NS(Loop, loop, short_start_ns, &start_ns) < 0 ||
@@ -458,12 +461,19 @@ static int flush_short(PyObject *loop) {
     return failed ? -1 : 0;
 }
 
-/* As `loop_history.code_behind`. */
+/* As `loop_history.code_behind`, a new reference; in C for a function or method that nothing is wrapped around. */
 static PyObject *code_behind(PyObject *callback) {
-    PyFunctionObject *function = (PyFunctionObject *)callback;
-    if (Py_TYPE(callback) == &PyFunction_Type && (function->func_dict == NULL || !PyDict_GET_SIZE(function->func_dict)))
+    PyObject *called = callback, *task = NULL;
+    if (Py_TYPE(callback) == &PyMethod_Type) {
+        called = PyMethod_GET_FUNCTION(callback);
+        task = task_of(callback);
+    }
+    PyFunctionObject *function = (PyFunctionObject *)called;
+    if (task == NULL && !PyErr_Occurred() && Py_TYPE(called) == &PyFunction_Type &&
+        (function->func_dict == NULL || !PyDict_GET_SIZE(function->func_dict)))
         return Py_NewRef(function->func_code);
-    return PyObject_CallOneArg(py_code_behind, callback);
+    Py_XDECREF(task);
+    return PyErr_Occurred() ? NULL : PyObject_CallOneArg(py_code_behind, callback);
 }
 
 /* The run of short callbacks to which this one belongs, which ran for `owner`, or NULL. */
@@ -496,11 +506,6 @@ static int add_short(Call *call, PyObject *owner, int64_t end_ns) {
         slot_set(loop, at_Loop_short_code, code);
     }
     return end_ns >= until_ns ? flush_short(loop) : 0;
-}
-
-static int add_ns(PyObject *activity, Py_ssize_t at, int64_t ns) {
-    int64_t before;
-    return slot_get_ns(activity, at, &before) < 0 ? -1 : slot_set_ns(activity, at, before + ns);
 }
 
 /* A step that held the loop for so long that it is kept as a block. */
@@ -715,6 +720,18 @@ PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObj
     return result;
 }
 
+/* Whether what runs is a callback of neither a task nor a request: then its own waker is the one of whom it wakes. */
+static int passes_on(PyObject *current) {
+    if (!PyTuple_CheckExact(current) || PyTuple_GET_SIZE(current) != 2)
+        return 0;
+    PyObject *callback = PyTuple_GET_ITEM(current, 0), *stamp = PyTuple_GET_ITEM(current, 1);
+    if (Py_TYPE(callback) == &PyFunction_Type)
+        return 1;
+    if (Py_TYPE(callback) != &PyMethod_Type || is_a(PyMethod_GET_SELF(callback), py_Task))
+        return 0;
+    return PyTuple_CheckExact(stamp) && PyTuple_GET_SIZE(stamp) == 2 && !is_exactly(PyTuple_GET_ITEM(stamp, 0), py_Activity);
+}
+
 /* The stamp of a wake-up that happens now, a new reference: `task_steps.waker_now`. */
 static PyObject *stamp_now(void) {
     PyObject *mine = here_now(), *stamp = NULL;
@@ -729,9 +746,7 @@ static PyObject *stamp_now(void) {
         int64_t at_ns;
         if (GET_NS(Activity, current, done_ns, &at_ns) == 0)
             stamp = Py_BuildValue("(OL)", current, (long long)(at_ns ? at_ns : monotonic_ns()));
-    } else if (
-        current != NULL && PyTuple_CheckExact(current) && PyTuple_GET_SIZE(current) == 2 &&
-        Py_TYPE(PyTuple_GET_ITEM(current, 0)) == &PyFunction_Type) {
+    } else if (current != NULL && passes_on(current)) {
         stamp = Py_NewRef(PyTuple_GET_ITEM(current, 1));
     } else {
         stamp = PyObject_CallOneArg(py_waker_now, current != NULL ? current : Py_None);

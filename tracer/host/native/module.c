@@ -106,10 +106,20 @@ static PyObject *bind(PyObject *self, PyObject *given) {
         PyErr_SetString(PyExc_TypeError, "the names of a module are a dict");
         return NULL;
     }
-    PyObject *tuples[] = {py_Wait, py_Callback, py_Block, py_HostSpan};
-    for (size_t at = 0; at < 4; at++) {
+    PyObject *tuples[] = {py_Wait, py_Callback, py_Block, py_HostSpan, py_Look};
+    for (size_t at = 0; at < 5; at++) {
         if (!PyType_Check(tuples[at]) || !PyType_IsSubtype((PyTypeObject *)tuples[at], &PyTuple_Type)) {
-            PyErr_SetString(PyExc_TypeError, "a wait, a callback, a block and a host's span are tuples");
+            PyErr_SetString(PyExc_TypeError, "a wait, a callback, a block, a host's span and a look are tuples");
+            return NULL;
+        }
+    }
+    if (!PyTuple_CheckExact(py__SHARES) || !PyTuple_GET_SIZE(py__SHARES)) {
+        PyErr_SetString(PyExc_TypeError, "the shares of what is kept are a tuple");
+        return NULL;
+    }
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(py__SHARES); at++) {
+        if (PyLong_AsLongLong(PyTuple_GET_ITEM(py__SHARES, at)) <= 0) {
+            PyErr_SetString(PyExc_ValueError, "a share is a positive number");
             return NULL;
         }
     }

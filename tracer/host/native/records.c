@@ -134,10 +134,10 @@ static PyObject *described(PyObject *const *call, size_t count) {
         PyFunctionObject *of = (PyFunctionObject *)function;
         PyCodeObject *code = (PyCodeObject *)of->func_code;
         if (of->func_dict == NULL || PyDict_GET_SIZE(of->func_dict) == 0) {
-            PyObject *of_library = PyObject_CallOneArg(py_is_library, code->co_filename);
-            Py_XDECREF(of_library);
-            if (of_library == NULL || of_library == Py_False)
-                return of_library == NULL ? NULL : PyTuple_Pack(2, of->func_qualname, (PyObject *)code);
+            PyObject *others = PyObject_CallOneArg(py_runs_others, (PyObject *)code);
+            Py_XDECREF(others);
+            if (others == NULL || others == Py_False)
+                return others == NULL ? NULL : PyTuple_Pack(2, of->func_qualname, (PyObject *)code);
         }
     }
     PyObject *args = PyTuple_New((Py_ssize_t)count - 1), *given[] = {function, args};

@@ -11,6 +11,34 @@ int tell_alarm(PyObject *loop, PyObject *method) {
     return done == NULL ? -1 : 0;
 }
 
+/* How long the loop's thread was in the run queue since the last call, a new reference: as `loop_history.queued_since`. */
+static PyObject *queued_since(PyObject *loop) {
+    PyObject *before = Py_XNewRef(GET(Loop, loop, run_queue_ns)), *now = NULL, *queued = NULL;
+    if (before != NULL && (now = PyObject_CallNoArgs(py_run_queue_ns)) != NULL) {
+        SET(Loop, loop, run_queue_ns, now);
+        queued = difference(now, before);
+    }
+    Py_XDECREF(before);
+    Py_XDECREF(now);
+    return queued;
+}
+
+/* As `loop_history.note_select`. */
+static int note_select(PyObject *loop, int slept, int64_t start_ns, int64_t end_ns) {
+    int64_t count;
+    if (GET_NS(Loop, loop, short_count, &count) < 0 || (slept && count && flush_short(loop) < 0))
+        return -1;
+    PyObject *queued = queued_since(loop);
+    /* the fields of `records.loop.Look`, in their order */
+    PyObject *fields = queued == NULL ? NULL : Py_BuildValue(
+        "((LLOO))", (long long)start_ns, (long long)end_ns, queued, slept ? Py_True : Py_False);
+    PyObject *look = made(py_Look, fields);
+    int failed = look == NULL ? -1 : append_to(GET(Loop, loop, looks), look);
+    Py_XDECREF(look);
+    Py_XDECREF(queued);
+    return failed;
+}
+
 static int after_select(PyObject *loop, int64_t start_ns, int64_t end_ns, int only_polled) {
     PyObject *before = GET(Loop, loop, poll_ns), *selected = GET(Loop, loop, select_end_ns);
     PyObject *end = PyLong_FromLongLong(end_ns);
@@ -20,7 +48,6 @@ static int after_select(PyObject *loop, int64_t start_ns, int64_t end_ns, int on
     }
     SET(Loop, loop, polled_from_ns, before);
     int slept = !only_polled && end_ns - start_ns >= c_SLEEP_MIN_NS;
-    PyObject *args[] = {loop, slept ? Py_True : Py_False};
     SET(Loop, loop, polled_ns, slept ? end : selected);
     SET(Loop, loop, select_end_ns, end);
     if (slept)
@@ -28,8 +55,7 @@ static int after_select(PyObject *loop, int64_t start_ns, int64_t end_ns, int on
     Py_DECREF(end);
     if (SET_NS(Loop, loop, poll_ns, start_ns) < 0)
         return -1;
-    if ((slept || end_ns - start_ns >= c_STALL_MIN_NS) &&
-        call_with_times(py_note_select, args, 2, start_ns, end_ns) < 0)
+    if ((slept || end_ns - start_ns >= c_STALL_MIN_NS) && note_select(loop, slept, start_ns, end_ns) < 0)
         return -1;
     return tell_alarm(loop, str_set);
 }

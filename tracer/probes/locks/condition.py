@@ -55,7 +55,8 @@ def install(patches: Patches) -> None:
     @functools.wraps(plain_wait)
     def wait(self: Any, timeout: float | None = None) -> bool:
         current = here.current
-        if current is None or not isinstance(current, Activity):
+        # a worker that waits for its next job still delivers the one before
+        if not isinstance(current, Activity) or (current.end_ns and not here.waiting):
             return plain_wait(self, timeout)
         return _timed_wait(every, plain_wait, self, timeout)
 

@@ -50,23 +50,19 @@ def install(session: Session) -> Undo:
 def _wrapped_run(plain_run: Any) -> Any:
     @classmethod  # type: ignore[misc]
     @functools.wraps(plain_run.__func__)
-    async def run_sync_in_worker_thread(
+    def run_sync_in_worker_thread(  # gives anyio's own coroutine: no frame between it and who awaits it
         cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
     ) -> Any:
+        call = func
         try:
-            tokens = limiter or cls.current_default_thread_limiter()
-            pool = pool_of(tokens, "anyio" if limiter is None else "CapacityLimiter", _size(tokens))
+            called = "anyio" if limiter is None else "CapacityLimiter"
+            limiter = limiter or cls.current_default_thread_limiter()  # so that anyio need not look for it again
+            pool = known_pool(limiter) or pool_of(limiter, called, _size(limiter))
             job = make_job(pool, func, args)
-            held = occupancy_of(pool, job, func, args)
+            call = functools.partial(_run, pool, job, occupancy_of(pool, job, func, args), func)
         except Exception as error:
             probe_failed("anyio", error)
-            return await plain_run.__func__(cls, func, args, abandon_on_cancel, limiter)
-        call = functools.partial(_run, pool, job, held, func)
-        try:
-            return await plain_run.__func__(cls, call, args, abandon_on_cancel, limiter)
-        except BaseException as error:
-            take_this_frame_out(error)
-            raise
+        return plain_run.__func__(cls, call, args, abandon_on_cancel, limiter)
 
     return run_sync_in_worker_thread
 
