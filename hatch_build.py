@@ -22,6 +22,7 @@ except ImportError:  # in place, without hatchling
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "whywait/tracer/host"
+LIBRARIES = ("-lrt",) if sys.platform == "linux" else ()  # timers, before glibc 2.34
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fno-strict-aliasing", "-fvisibility=hidden")
 FLAGS += ("-Wall", "-Wextra", "-Wno-deprecated-declarations", "-Wno-missing-field-initializers")
 
@@ -57,7 +58,17 @@ def build(folder: Path) -> Path | None:
         stamp = f"-DWHYWAIT_SOURCES={zlib.crc32(b''.join(map(Path.read_bytes, sources)))}"
         more = shlex.split(os.environ.get("WHYWAIT_CFLAGS", ""))
         done = subprocess.run(  # noqa: S603
-            [*compiler(), *FLAGS, *more, stamp, headers, *(one for one in sources if one.suffix == ".c"), "-o", made],
+            [
+                *compiler(),
+                *FLAGS,
+                *more,
+                stamp,
+                headers,
+                *(one for one in sources if one.suffix == ".c"),
+                "-o",
+                made,
+                *LIBRARIES,
+            ],
             capture_output=True,
             text=True,
         )

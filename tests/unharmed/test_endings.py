@@ -18,6 +18,8 @@ from testbed.service import free_port
 from tests.children import heed_interrupts
 from tests.tracer.conftest import read
 from tests.unharmed.serving import traced
+from whywait.tracer.host.native import native_core
+from whywait.tracer.hotpath import core
 
 REQUESTS = 30
 MORE_S = 1.0
@@ -118,3 +120,22 @@ def test_an_exit_of_a_forked_child_is_plain(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 3
     assert any(span.name == "after" for path in tmp_path.iterdir() for span in read(path))
+
+
+@pytest.mark.skipif(core.name != native_core.NATIVE, reason="the native core is not built")
+def test_sigterm_ends_a_long_call_of_c(tmp_path: Path) -> None:
+    """The default action waits for nobody; a handler of Python, as whywait's in its place, for the end of the call."""
+    program = "print('in C', flush=True); sum(range(2_000_000_000))"
+    with subprocess.Popen(
+        [sys.executable, "-m", "whywait", "run", "-o", str(tmp_path), "--", sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            begin_s = time.monotonic()
+            process.terminate()
+            assert process.wait(PATIENCE_S) == -signal.SIGTERM
+            assert time.monotonic() - begin_s < MORE_S + 0.5  # for the kernel, on a busy machine
+        finally:
+            process.kill()

@@ -4,12 +4,16 @@ the default action (`probes/process_exit.py`); a handler that it sets replaces t
 
 import _signal  # type: ignore[import-not-found]  # `signal.signal` may be replaced by a probe
 import signal
+import sys
 import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+_WITHIN_NS = 900_000_000  # the main thread may be in a call into C, during which no handler runs
 
 
 class _Termination:
@@ -27,6 +31,8 @@ class _Termination:
             return
         if _signal.getsignal(signal.SIGTERM) == _signal.SIG_DFL:
             _signal.signal(signal.SIGTERM, self.handle)
+            if (native := _native()) is not None:
+                native.expect_end(_WITHIN_NS)
 
     def stand_back(self) -> None:
         """In a forked child: it may have to end in the midst of a call into C, and has nothing to lose."""
@@ -34,6 +40,8 @@ class _Termination:
             _signal.signal(signal.SIGTERM, _signal.SIG_DFL)
 
     def handle(self, number: int, frame: object) -> None:
+        if (native := _native()) is not None:
+            native.take_over_end()
         _signal.signal(signal.SIGTERM, _signal.SIG_DFL)
         for end in self._ends:
             end()
@@ -42,6 +50,11 @@ class _Termination:
     def stands_for(self, handler: "Any") -> bool:
         """Return whether a handler is the stand-in for the default action."""
         return bool(handler == self.handle)
+
+
+def _native() -> "Any":
+    """The native core; None where there is none, or none yet."""
+    return getattr(sys.modules.get("whywait.tracer.host.native.native_core"), "module", None)
 
 
 _termination = _Termination()

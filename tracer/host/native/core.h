@@ -33,6 +33,8 @@ int64_t meter_at(CpuMeter *meter, int64_t now_ns, int64_t longest_ns);
 PyObject *read_schedstat(PyObject *self, PyObject *descriptor);
 PyObject *data_age_ns(PyObject *self, PyObject *connection);
 PyObject *not_sent_bytes(PyObject *self, PyObject *connection);
+PyObject *expect_end(PyObject *self, PyObject *within);
+PyObject *take_over_end(PyObject *self, PyObject *unused);
 
 /* A method around the plain one. */
 typedef struct {

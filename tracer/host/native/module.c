@@ -152,6 +152,8 @@ static PyMethodDef functions[] = {
     {"read_schedstat", read_schedstat, METH_O, "The run-queue time in an open schedstat file, ns; None: not there."},
     {"data_age_ns", data_age_ns, METH_O, "As in probes.requests.tcp_info."},
     {"not_sent_bytes", not_sent_bytes, METH_O, "As in probes.requests.tcp_info."},
+    {"expect_end", expect_end, METH_O, "SIGTERM ends this process after that time, ns, whatever the main thread does."},
+    {"take_over_end", take_over_end, METH_NOARGS, "It is being ended by Python: no more."},
     {"untracked", untracked, METH_O, "The record, which the collector of garbage forgets."},
     {"handle_runner", handle_runner, METH_O, "The `_run` of a handle around the plain one."},
     {"io_runner", io_runner, METH_O, "The same of a socket's handle."},
