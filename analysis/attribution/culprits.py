@@ -96,8 +96,8 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
     by = np.where(at >= 0, spans.texts(at, schema.CODE_FUNCTION), "")
     file = np.where(at >= 0, files[at], "")
     line = objects([line_number({"": one}, "") for one in spans.values(at, schema.CODE_LINE)])
-    is_root = np.array([one is True for one in spans.values(rows, schema.ROOT)], dtype=bool)
-    root = (spans.kinds[rows] == schema.KIND_TASK) & is_root
+    root = np.array([one is True for one in spans.values(rows, schema.ROOT)], dtype=bool)
+    root &= spans.kinds[rows] == schema.KIND_TASK
     above = np.where((file != "") & (parents >= 0), spans.names[parents], "")
     # who makes a client is the culprit
     by = np.where(root, above, np.where(spans.texts(rows, schema.PHASE) == schema.PHASE_CLIENT, by, ""))

@@ -22,7 +22,7 @@ def found(cpu_ms: int, gil_ms: int, run_queue_ms: int, reads_ms: int = 40) -> li
     spans = [{"trace_id": "a", "name": "predict", "start_ns": 0, "end_ns": reads_ms * MS, "attributes": attributes}] * 3
     group = SimpleNamespace(
         significant=(Cause.GIL_WAIT,), shares={Cause.LOOP_BUSY: 0.02, Cause.COLLECT_ORDER: 0.01},
-        spans=pd.DataFrame(spans), requests=pd.DataFrame({"trace_id": ["a"]}),
+        own_spans=pd.DataFrame(spans),
     )  # fmt: skip
     return list(timers(cast(Group, group)))
 
