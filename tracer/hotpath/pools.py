@@ -1,10 +1,11 @@
 """The records of executors and limiters, and of their occupants."""
 
 from collections.abc import Callable
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import caller_place
+from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.job_names import describe
 from whywait.tracer.records.ids import new_pool_id
@@ -60,7 +61,7 @@ def watch_thread(thread_id: int, start_ns: int) -> tuple[int, int]:
     known = recorder.working.get(thread_id)
     if known is not None and not known.end_ns and not isinstance(known, Watched):
         return 0, 0
-    cpu_ns = thread_time_ns()
+    cpu_ns = cpu_now_ns()
     _works(recorder.working, Watched(thread_id, start_ns, cpu_ns))
     return (known.start_ns, cpu_ns - known.cpu_ns) if isinstance(known, Watched) else (0, 0)
 
