@@ -1,10 +1,11 @@
 """The records of executors and limiters, and of their occupants."""
 
 from collections.abc import Callable
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import caller_place
+from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.job_names import describe
 from whywait.tracer.records.ids import new_pool_id
@@ -12,6 +13,7 @@ from whywait.tracer.records.occupancy import Occupancy, Watched
 from whywait.tracer.records.request import Job, Pool
 
 MOST_WORKING: Final = 1_024
+MOST_MARKS: Final = 16
 
 
 def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
@@ -51,18 +53,19 @@ def begin_occupancy(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) 
         _works(recorder.working, held)
 
 
-def watch_thread(thread_id: int, start_ns: int) -> tuple[int, int]:
+def watch_thread(thread_id: int, start_ns: int) -> tuple[tuple[int, int], ...]:
     """Have the stack of this thread, of no pool, sampled from now on, as that of a worker with a job, if requests are open:
-    they may wait for what it does. Returns since when it was watched, and its CPU time since then; 0, 0 if it was not."""
+    they may wait for what it does. Returns when this was done lately, and its CPU time then, this included; () without."""
     recorder = recorders.active
     if recorder is None or not recorder.open:
-        return 0, 0
+        return ()
     known = recorder.working.get(thread_id)
     if known is not None and not known.end_ns and not isinstance(known, Watched):
-        return 0, 0
-    cpu_ns = thread_time_ns()
-    _works(recorder.working, Watched(thread_id, start_ns, cpu_ns))
-    return (known.start_ns, cpu_ns - known.cpu_ns) if isinstance(known, Watched) else (0, 0)
+        return ()
+    before = known.marks[1 - MOST_MARKS :] if isinstance(known, Watched) else ()
+    held = Watched(thread_id, (*before, (start_ns, cpu_now_ns())))
+    _works(recorder.working, held)
+    return held.marks
 
 
 def _works(working: dict[int, Occupancy], held: Occupancy) -> None:

@@ -79,7 +79,7 @@ def _other_thread() -> OtherThread:
         place = None
     thread_id = threading.get_native_id()
     watched = watch_thread(thread_id, perf_counter_ns())  # what it does next, it may do for the next
-    return OtherThread(place, known.name if known is not None else "", thread_id, *watched)
+    return OtherThread(place, known.name if known is not None else "", thread_id, watched)
 
 
 def begin_callback(

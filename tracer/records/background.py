@@ -40,8 +40,7 @@ class OtherThread(NamedTuple):
     place: Place | None  # where it did, in the user's code
     thread_name: str
     thread_id: int  # native
-    since_ns: int = 0  # when it ended a wait before that, or began; 0: not known
-    cpu_ns: int = 0  # on CPU since then
+    marks: tuple[tuple[int, int], ...] = ()  # when it began or ended waits, and its CPU time then; the last is this
 
 
 class BackgroundJob(NamedTuple):

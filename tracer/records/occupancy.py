@@ -34,12 +34,12 @@ class Occupancy:
 class Watched(Occupancy):
     """A thread of no pool, since it ended a wait or began."""
 
-    __slots__ = ("cpu_ns",)
+    __slots__ = ("marks",)
 
-    def __init__(self, thread_id: int, start_ns: int, cpu_ns: int) -> None:
+    def __init__(self, thread_id: int, marks: tuple[tuple[int, int], ...]) -> None:
         super().__init__("", 0, 0, None)
-        self.thread_id, self.start_ns = thread_id, start_ns
-        self.cpu_ns = cpu_ns  # its CPU time then
+        self.thread_id, self.start_ns = thread_id, marks[-1][0]
+        self.marks = marks  # when that was, and before, with its CPU time then
 
 
 class DeviceLine:

@@ -142,8 +142,8 @@ def _of_another_thread(observed: Observed | None, by: OtherThread | BackgroundJo
     if isinstance(by, BackgroundJob):
         part = by.within(*stretch)
         stretch, cpu_ns, queued_ns = (part.start_ns, part.end_ns), part.cpu_ns, part.queued_ns
-    elif 0 < by.since_ns <= wait.start_ns:  # else it ended other waits meanwhile
-        cpu_ns = min(by.cpu_ns, wait.cause_ns - wait.start_ns)
+    elif before := [cpu for at, cpu in by.marks if at <= wait.start_ns]:
+        cpu_ns = min(by.marks[-1][1] - before[-1], wait.cause_ns - wait.start_ns)
     if observed is None:
         return OffCpu(cpu_ns, queued_ns)
     did = observed.running(s.WAKER_THREAD, by.thread_id, [stretch], cpu_ns, queued_ns)

@@ -178,13 +178,13 @@ def test_threads_of_no_pool_are_watched_only_while_requests_may_wait_for_them(tr
         thread_id = started()
         assert working[thread_id].thread_id == thread_id
         job = working[thread_id] = Occupancy("a job", 0, 0, None)
-        assert watch_thread(thread_id, 5) == (0, 0)
+        assert watch_thread(thread_id, 5) == ()
         assert working[thread_id] is job  # a worker's job is sampled already
         job.end_ns = 6
-        assert watch_thread(thread_id, 7) == (0, 0)
-        assert working[thread_id].start_ns == 7
-        since_ns, cpu_ns = watch_thread(thread_id, 9)
-        assert since_ns == 7
-        assert 0 <= cpu_ns < 1_000_000_000
+        for at in range(7, 30):
+            marks = watch_thread(thread_id, at)
+        assert working[thread_id].start_ns == 29
+        assert [at for at, _ in marks] == list(range(14, 30))  # the latest
+        assert [cpu for _, cpu in marks] == sorted(cpu for _, cpu in marks)
 
     root()
