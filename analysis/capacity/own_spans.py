@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.culprit_names import positive_ns
-from whywait.analysis.model import IDENTITY, Analysis, attribute, attributes_of
+from whywait.analysis.model import Analysis, attribute, attributes_of, identities
 from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.held_loop import nobodys_blocks
 from whywait.analysis.text import in_brackets, place
@@ -58,7 +58,7 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
         | {name: _numbers(asked[key]) for name, key in _NUMBERS.items()}
         | {name: pd.Series(_texts(asked[key]), dtype=object) for name, key in _TEXTS.items()}
     )
-    table["span_id"] = objects(of[IDENTITY].tolist())
+    table["span_id"] = objects(identities(of).tolist())
     table["name"], table["ns"] = "", (table["end_ns"] - table["start_ns"]).astype(np.float64)
     table["process"] = _processes(of, asked)
     table["remote"] = [one is True for one in asked[schema.PROCESS]]
