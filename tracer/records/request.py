@@ -247,7 +247,10 @@ class OwnSpan:
 
     def settle(self) -> None:
         """Its request is kept: take over what is known of it now."""
-        self.attributes = self.describe()
+        try:
+            self.attributes = self.describe()
+        except Exception:  # what the host's server told is not as expected: that costs the attributes, not its request
+            self.attributes = {}
         self.forget()
 
     def forget(self) -> None:

@@ -54,7 +54,7 @@ def call_asgi(plain: Callable[..., Any], scope_at: int, arrivals: Arrivals) -> C
         is_http, response = scope["type"] == "http", _Response(send)
         key = arrivals.key(scope)
         if is_http:
-            work = begin(arrivals.of(key), "server", about_http, (scope, response), headers=scope["headers"])
+            work = begin(arrivals.of(key), "server", about_http, (scope, response), headers=scope.get("headers") or ())
         else:
             work = begin(arrivals.of(key), "consumer", about_handshake, (scope,), 1)
         response.work = work
@@ -91,12 +91,15 @@ def about_scope(scope: Any, status: int) -> Unit:
     """The unit of an HTTP scope; `status` is 0 where nothing was answered."""
     route = route_of(scope)
     error = str(status) if status >= 500 else ""
-    return Unit(f"{scope['method']} {route or scope['path']}", error, partial(_attributes, scope, status, route))
+    name = " ".join(filter(None, (scope.get("method"), route or scope.get("path")))) or "HTTP"
+    return Unit(name, error, partial(_attributes, scope, status, route))
 
 
 def _attributes(scope: Any, status: int, route: str) -> Mapping[str, Any]:
     """After the semantic conventions; asked for of a request that is kept."""
-    known = http_attributes(scope["method"], scope["path"], route, status, scope.get("scheme") or "http")
+    known = http_attributes(
+        scope.get("method", ""), scope.get("path", ""), route, status, scope.get("scheme") or "http"
+    )
     query = scope.get("query_string", b"").decode("latin-1")
     found = {"network.protocol.version": scope.get("http_version"), "url.query": query, **_asked_for(scope)}
     return known | {key: value for key, value in found.items() if value}
@@ -104,7 +107,7 @@ def _attributes(scope: Any, status: int, route: str) -> Mapping[str, Any]:
 
 def _asked_for(scope: Any) -> dict[str, Any]:
     """The address and port that the client asked for, else those of the server."""
-    asked = next((value.decode("latin-1") for key, value in scope["headers"] if key == b"host"), "")
+    asked = next((value.decode("latin-1") for key, value in scope.get("headers") or () if key == b"host"), "")
     host, _, port = ("", "", "") if asked.endswith("]") else asked.rpartition(":")
     if not port.isdigit():
         host, port = asked, {"http": "80", "https": "443"}.get(scope.get("scheme", "http"), "")
@@ -115,12 +118,12 @@ def _asked_for(scope: Any) -> dict[str, Any]:
 
 def about_handshake(args: Any, _: Any) -> Unit:
     """A websocket's beginning, until its first message is awaited."""
-    return Unit(f"WS {route_of(args[0]) or args[0]['path']} connect", code=endpoint_code(args[0]))
+    return Unit(f"WS {route_of(args[0]) or args[0].get('path', '')} connect", code=endpoint_code(args[0]))
 
 
 def about_message(args: Any, _: Any) -> Unit:
     """What was done with one message of a websocket."""
-    return Unit(f"WS {route_of(args[0]) or args[0]['path']}", code=endpoint_code(args[0]))
+    return Unit(f"WS {route_of(args[0]) or args[0].get('path', '')}", code=endpoint_code(args[0]))
 
 
 def route_of(scope: Any) -> str:

@@ -127,7 +127,7 @@ class _Telemetry:
             _mount_prefix=scope.get("app_root_path", scope.get("root_path", "")).rstrip("/"),
         )  # fmt: skip
         # of what a caller sends, its span was read when the request was opened
-        carried = b"baggage" in dict(scope["headers"])
+        carried = b"baggage" in dict(scope.get("headers") or ())
         base = propagate.extract(asgi.Headers(scope=scope), getter=asgi._HEADERS_GETTER) if carried else None
         self.token = enter(span, {asgi._REQUEST_TELEMETRY_KEY: self.known}, base)
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 import whywait
 from tests.tracer.conftest import Traced
@@ -96,6 +96,27 @@ def test_a_service_that_asks_itself_is_one_request(traced_to: Begin) -> None:
     assert asyncio.run(ask(app, "/outer")).json() == "you"
     spans.stop()
     assert len([span for span in spans.of_kind("task") if span["root"]]) == 1
+
+
+def test_a_scope_that_says_less_than_a_servers_is_a_request_too(traced_to: Begin) -> None:
+    """As tests of a service, and servers of a cloud, make them."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        await asyncio.sleep(0.005)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    whole, receive = Starlette(routes=[Mount("/", app)]), asyncio.Queue[Any]().get
+    spans = traced_to()
+    for scope in ({"method": "GET", "path": "/hello"}, {"method": "GET", "path": "/hello", "headers": None}):
+        asyncio.run(whole({"type": "http", **scope}, receive, send))
+    spans.stop()
+    assert [one.get("status") for one in sent] == [200, None] * 2
+    assert [span.name for span in spans.spans if span.kind == SERVER] == ["GET /hello"] * 2
 
 
 def test_requests_do_not_mix(traced_to: Begin) -> None:
