@@ -67,9 +67,12 @@ def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
 
 
 def _caller(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """What a thread did meanwhile for which the function waits (`join`, `queue.get`), else the function."""
+    """What a thread did meanwhile for which a worker waits (`join`, `queue.get`), else the function: on a loop it is the
+    one that must not wait."""
+    waiter = _activity(spans, row, schema.ACTIVITY)
     by_thread = spans.attributes[row].get(schema.WAKER_KIND) == schema.WAKER_THREAD
-    return (by_thread and blocker(spans, number, row)) or _at_call(spans, number, row, schema.CODE_FUNCTION)
+    of_thread = by_thread and waiter >= 0 and spans.kinds[waiter] == schema.KIND_JOB
+    return (of_thread and blocker(spans, number, row)) or _at_call(spans, number, row, schema.CODE_FUNCTION)
 
 
 def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", line: str = "") -> list[Named]:
@@ -127,14 +130,18 @@ def _root_around(spans: SpanTable, row: int) -> dict[str, Any]:
     """The attributes of the request's own task, for which the span's activity was begun; none where it is not known."""
     key = schema.ACTIVITY
     for _ in range(_FARTHEST):
-        around = np.array([text(spans.attributes[row], key)], dtype=object)
-        row, key = int(spans.find(spans.trace_ids[[row]], around)[0]), schema.SPAWNED_BY
+        row, key = _activity(spans, row, key), schema.SPAWNED_BY
         if row < 0:
             break
         found: dict[str, Any] = spans.attributes[row]
         if found.get(schema.ROOT) is True:
             return found
     return {}
+
+
+def _activity(spans: SpanTable, row: int, key: str) -> int:
+    """The row of the span that the attribute names; NONE where it is not known."""
+    return int(spans.find(spans.trace_ids[[row]], np.array([text(spans.attributes[row], key)], dtype=object))[0])
 
 
 def ran(spans: SpanTable, number: int, row: int) -> list[Named]:

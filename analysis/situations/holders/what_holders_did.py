@@ -13,7 +13,7 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.measure.weights import weighted
 from whywait.analysis.model import Analysis, attribute, identities
 from whywait.analysis.spans.held_loop import nobodys_blocks
-from whywait.analysis.text import place
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 FOLLOWED: Final = (
@@ -45,7 +45,9 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     known = analysis.causes[["request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
     rows = analysis.causes.loc[_longest(known, "amount_ns", ["request_id"], _MOST_ROWS), [*_OF_HOLDER]]
     rows = rows.rename(columns=_OF_HOLDER)
-    during = pd.concat([_during(waits, rows), _of_nobody(waits, analysis.spans)], ignore_index=True)
+    during = _during(waits, rows)
+    if len(by_nobody := _of_nobody(waits, analysis.spans)):
+        during = pd.concat([during, by_nobody], ignore_index=True)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
         part=1, did="", doing="", at="", evidence="", stood="", stood_file="", stood_line=pd.Series(dtype="Int64")
@@ -86,23 +88,25 @@ def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
     blocks = nobodys_blocks(spans) if len(waits) else spans[:0].assign(function="", file="", line=0, ns=0)
     blocks = blocks.assign(
         at=identities(blocks), call=attribute(blocks, schema.BLOCK_SYSCALL),
-        share=[one.get(schema.CPU_NS, np.nan) for one in blocks["attributes"]] / blocks["ns"],
+        share=np.array([one.get(schema.CPU_NS, np.nan) for one in blocks["attributes"]], dtype=np.float64) / blocks["ns"],
         stood=blocks["function"], stood_file=blocks["file"], stood_line=blocks["line"].astype("Int64"),
     )[["start_ns", "end_ns", "at", "call", "share", "stood", "stood_file", "stood_line"]]  # fmt: skip
     blocks = blocks.rename(columns={"start_ns": "from_ns", "end_ns": "until_ns"})
     seen = waits.merge(blocks, left_on=["culprit", "culprit_file"], right_on=["stood", "stood_file"])
     ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
     seen = seen[ns > 0].assign(part=ns, evidence=str(Evidence.SAMPLED))
-    at = [place(file, line) for file, line in zip(seen["stood_file"], seen["stood_line"], strict=True)]
-    inside = seen["stood"] + pd.Series([f" ({one})" for one in at], index=seen.index, dtype=object)
+    stood = [
+        f"{who}{in_brackets(place(file, line))}"
+        for who, file, line in zip(seen["stood"], seen["stood_file"], seen["stood_line"], strict=True)
+    ]
     asleep = ~seen["call"].isin(["", schema.SYSCALL_FUTEX])
     share = seen["share"].mask(seen["share"].isna() & asleep, 0.0)
+    computed = [f"running {who}" for who in stood]
+    slept = [f"in {call} in {who}" for call, who in zip(seen["call"], stood, strict=True)]
     parts = (
-        seen.assign(did=str(Cause.COMPUTE), doing="running " + inside, part=seen["part"] * share)[share > 0],
-        seen.assign(
-            did=str(Cause.BLOCKING_IO), doing="in " + seen["call"] + " in " + inside, part=seen["part"] * (1 - share)
-        )[asleep],
-    )  # fmt: skip
+        seen.assign(did=str(Cause.COMPUTE), doing=computed, part=seen["part"] * share)[share > 0],
+        seen.assign(did=str(Cause.BLOCKING_IO), doing=slept, part=seen["part"] * (1 - share))[asleep],
+    )
     return pd.concat(parts, ignore_index=True)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from whywait.tracer import schema as s
-from whywait.tracer.host.code_location import Place
+from whywait.tracer.host.code_location import Place, is_library
 from whywait.tracer.records.lock_holds import Hold, Stood, Waited
 from whywait.tracer.records.request import Wait
 from whywait.tracer.spans.span_spec import Blocker, Lock
@@ -19,7 +19,7 @@ def thread_wait_name(wait: Wait) -> str:
     if wait.site is None:
         return words + what
     place = wait.site.user
-    at = f" ({place.file.rsplit('/', 1)[-1]}:{place.line})" if place.file else ""
+    at = "" if is_library(place.file) else f" ({place.file.rsplit('/', 1)[-1]}:{place.line})"
     return f"{words}{what}: {place.function}{at}"
 
 

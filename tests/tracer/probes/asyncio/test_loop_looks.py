@@ -71,7 +71,7 @@ def test_what_is_made_in_haste_has_all_of_its_fields(traced_to: Begin, monkeypat
 
     waits: list[Wait] = []
     asyncio.run(main())
-    by_native_core = {Wait, Look} if core.name == native_core.NATIVE else set()
+    by_native_core = {Wait, Look, Callback} if core.name == native_core.NATIVE else set()
     assert {kind for kind, _ in found} | by_native_core == {Wait, Callback, Look}
     assert all(missing == 0 for _, missing in found)
     assert {len(one) for one in waits} == {len(Wait._fields)}
