@@ -194,7 +194,8 @@ def user_place(frame: FrameType | None) -> Place | None:
     """The innermost location outside libraries on a stack; the rule for every name that is shown.
 
     Without one, the outermost in a library that is no known wrapper: a service may be installed. Without that, the
-    innermost in what is installed, else the innermost of all. A callback's stack begins at the event loop: the code that started the loop is no part of it.
+    innermost in what is installed, else the innermost of all. A callback's stack begins at the event loop: the code that
+    started the loop is no part of it.
     None if there is only the loop itself.
     """
     innermost: Place | None = None

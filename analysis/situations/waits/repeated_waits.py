@@ -45,9 +45,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         yield from _told(group, cause, Situation.POLLING, alike[again & polls])
         yield from _told(group, cause, Situation.PACED, alike[many & paces])
         alike = alike[many & ~polls & ~paces]
-        if (
-            cause is Cause.BLOCKING_IO
-        ):  # in worker threads: those of one function after another, of which two are enough
+        if cause is Cause.BLOCKING_IO:  # of jobs of one function after another, two are enough
             jobs = own[group.kinds_of(own) == schema.KIND_JOB]
             jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
             jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
