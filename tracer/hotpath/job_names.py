@@ -17,8 +17,6 @@ _RUNS: Final = frozenset((
     "wrapped",
 ))  # fmt: skip
 _DEEPEST: Final = 5
-_MOST_CODES: Final = 4_096
-_known: dict[int, tuple[CodeType, bool]] = {}  # by the code's id, which its code keeps
 
 
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
@@ -30,18 +28,11 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
     return _behind(function, args, _DEEPEST)
 
 
+@functools.lru_cache(maxsize=4_096)
 def runs_others(code: CodeType) -> bool:
     """Return whether a library's function may run one of the user: asked for each job, found out once."""
-    known = _known.get(id(code))  # the hash of a code walks over all of it
-    if known is not None:
-        return known[1]
-    found = is_library(code.co_filename) and not _RUNS.isdisjoint((
-        *code.co_varnames[: code.co_argcount], *code.co_freevars
-    ))  # fmt: skip
-    if len(_known) >= _MOST_CODES:
-        _known.clear()
-    _known[id(code)] = code, found
-    return found
+    parameters = (*code.co_varnames[: code.co_argcount], *code.co_freevars)
+    return is_library(code.co_filename) and not _RUNS.isdisjoint(parameters)
 
 
 def _behind(function: Any, args: tuple[Any, ...], deepest: int) -> tuple[str, CodeType | None]:
