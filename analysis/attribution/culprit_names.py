@@ -69,10 +69,11 @@ def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
 def _caller(spans: SpanTable, number: int, row: int) -> list[Named]:
     """What a thread did meanwhile for which a worker waits (`join`, `queue.get`), else the function: on a loop it is the
     one that must not wait."""
-    waiter = _activity(spans, row, schema.ACTIVITY)
-    by_thread = spans.attributes[row].get(schema.WAKER_KIND) == schema.WAKER_THREAD
-    of_thread = by_thread and waiter >= 0 and spans.kinds[waiter] == schema.KIND_JOB
-    return (of_thread and blocker(spans, number, row)) or _at_call(spans, number, row, schema.CODE_FUNCTION)
+    found: list[Named] = []
+    if spans.attributes[row].get(schema.WAKER_KIND) == schema.WAKER_THREAD:
+        waiter = _activity(spans, row, schema.ACTIVITY)
+        found = blocker(spans, number, row) if waiter >= 0 and spans.kinds[waiter] == schema.KIND_JOB else []
+    return found or _at_call(spans, number, row, schema.CODE_FUNCTION)
 
 
 def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", line: str = "") -> list[Named]:

@@ -38,7 +38,7 @@ def name_short_stretches(
         return table
     key = np.where(busy, table["culprit"], endpoint)
     bare = ((blocks & ~shown) | busy) & (length >= schema.LOOKED_AT_NS) & np.isin(key, shares["key"])
-    named = table[bare].assign(key=key[bare]).drop(columns=_NAME).reset_index(names="was").merge(shares, on="key")
+    named = table[bare].assign(key=key[bare]).drop(columns=_NAME).merge(shares, on="key")
     upto = np.rint(named["ns"] * named["upto"])
     named["ns"] = (upto - np.rint(named["ns"] * (named["upto"] - named["share"]))).astype(np.int64)
     found: pd.DataFrame = pd.concat([table[~bare], named[named["ns"] > 0]], ignore_index=True)

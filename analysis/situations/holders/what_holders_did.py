@@ -11,7 +11,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.measure.weights import weighted
-from whywait.analysis.model import Analysis, attribute, identities
+from whywait.analysis.model import Analysis, attribute, attributes_of, identities
 from whywait.analysis.spans.held_loop import nobodys_blocks
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -88,7 +88,7 @@ def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
     blocks = nobodys_blocks(spans) if len(waits) else spans[:0].assign(function="", file="", line=0, ns=0)
     blocks = blocks.assign(
         at=identities(blocks), call=attribute(blocks, schema.BLOCK_SYSCALL),
-        share=np.array([one.get(schema.CPU_NS, np.nan) for one in blocks["attributes"]], dtype=np.float64) / blocks["ns"],
+        share=attributes_of(blocks).column(schema.CPU_NS, np.nan).astype(np.float64) / blocks["ns"],
         stood=blocks["function"], stood_file=blocks["file"], stood_line=blocks["line"].astype("Int64"),
     )[["start_ns", "end_ns", "at", "call", "share", "stood", "stood_file", "stood_line"]]  # fmt: skip
     blocks = blocks.rename(columns={"start_ns": "from_ns", "end_ns": "until_ns"})
