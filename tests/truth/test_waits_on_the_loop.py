@@ -1,7 +1,10 @@
 """Whoever waits for a thread on the event loop's own thread blocks the loop there: told as that, whatever ends the wait."""
 
 import asyncio
+import math
 import queue
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from whywait.analysis.verdicts.judgement import judge
 
 __all__ = ["traced_to"]
 NAP_S = 0.03
+AFTER_S = 0.15
 
 
 def after_a_nap(act: Callable[[], object]) -> threading.Thread:
@@ -107,3 +111,63 @@ def test_who_waits_for_a_thread_blocks_the_loop(
     assert reason.culprit_file.endswith(__file__.rpartition("/")[2])
     assert reason.culprit_line in range(code.co_firstlineno, max(line for *_, line in code.co_lines() if line) + 1)
     assert reason.remedy.key == "blocking_io/blocks_loop"
+
+
+def receives() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        after_a_nap(lambda: theirs.send(b"x"))
+        ours.recv(1)
+
+
+def computes() -> None:
+    until = time.thread_time() + AFTER_S
+    while time.thread_time() < until:
+        math.factorial(500)
+
+
+def sleeps() -> None:
+    time.sleep(AFTER_S)
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        (receives, "use an asynchronous client"),
+        (computes, "It computes on the loop"),
+        (sleeps, "await asyncio.sleep(...)"),
+    ],
+)
+def test_what_a_task_does_after_its_response_is_told_to_who_waits_behind_it(
+    traced_to: Callable[..., Traced], way: Callable[[], None], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "NAP_S", AFTER_S)
+    traced = traced_to()
+    truth_ms = []
+
+    async def answers_first() -> None:
+        with phase("request"):
+            await asyncio.sleep(0)
+        began = time.perf_counter()
+        way()
+        truth_ms.append((time.perf_counter() - began) * 1e3)
+
+    async def behind() -> None:
+        with phase("request"):
+            await asyncio.sleep(0.001)
+
+    async def main() -> None:
+        for _ in range(3):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(answers_first())
+                group.create_task(behind())
+
+    asyncio.run(main())
+    traced.stop()
+    found = analysis.analyze(traced.output)
+    (told,) = analysis.verdict(found)
+    first = told.judgement.reasons[0]
+    assert (first.cause, first.culprit) == ("loop_busy", way.__name__)
+    assert says in told.remedy
+    rows = found.causes[found.causes["cause"].isin(["loop_busy", "cpu_wait"])]  # others may use the CPUs meanwhile
+    assert rows["amount_ns"].sum() / 1e6 == pytest.approx(sum(truth_ms), rel=0.2)

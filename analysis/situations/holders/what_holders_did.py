@@ -46,7 +46,7 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     rows = analysis.causes.loc[_longest(known, "amount_ns", ["request_id"], _MOST_ROWS), [*_OF_HOLDER]]
     rows = rows.rename(columns=_OF_HOLDER)
     during = _during(waits, rows)
-    if len(by_nobody := _of_nobody(waits, analysis.spans)):
+    if len(by_nobody := _of_nobody(waits[~waits["wait"].isin(during["wait"])], analysis.spans)):
         during = pd.concat([during, by_nobody], ignore_index=True)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
@@ -82,9 +82,9 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
-    """What code of no request did while it held the loop: by its CPU time, and the call in which samples saw it asleep.
-    A futex may be the GIL's, which the look itself takes."""
-    waits = waits[(waits["cause"] == Cause.LOOP_BUSY) & (waits["culprit_trace_id"] == "")]
+    """What code of no request, or a task after its response, did while it held the loop: by its CPU time, and the call in
+    which samples saw it asleep. A futex may be the GIL's, which the look itself takes."""
+    waits = waits[waits["cause"] == Cause.LOOP_BUSY]
     blocks = nobodys_blocks(spans) if len(waits) else spans[:0].assign(function="", file="", line=0, ns=0)
     blocks = blocks.assign(
         at=identities(blocks), call=attribute(blocks, schema.BLOCK_SYSCALL),

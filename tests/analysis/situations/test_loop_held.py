@@ -93,6 +93,10 @@ def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
 
 
 @pytest.mark.parametrize(
+    "after", [{}, {schema.BLOCKER_TRACE_ID: "0" * 31 + "9", schema.BLOCKER_SPAN_ID: "9" * 16}],
+    ids=["of nobody's", "after a response"],
+)  # fmt: skip
+@pytest.mark.parametrize(
     ("seen", "situation", "says"),
     [
         ({schema.BLOCK_SYSCALL: "recvfrom", schema.CPU_NS: 0}, Situation.HOLDERS_WAIT, "use an asynchronous client"),
@@ -111,7 +115,7 @@ def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
     ],
 )
 def test_what_held_the_loop_for_no_request_is_told_by_what_samples_saw_of_it(
-    seen: dict[str, object], situation: Situation | None, says: str
+    seen: dict[str, object], situation: Situation | None, says: str, after: dict[str, object]
 ) -> None:
     picture = """
         server GET          |--------------|
@@ -121,7 +125,7 @@ def test_what_held_the_loop_for_no_request_is_told_by_what_samples_saw_of_it(
     """
     blocker = {
         schema.BLOCKER_FUNCTION: "flush", schema.BLOCKER_FILE: "/srv/shop/jobs.py", schema.BLOCKER_LINE: 7,
-        schema.BLOCKER_NS: 9_000_000,
+        schema.BLOCKER_NS: 9_000_000, **after,
     }  # fmt: skip
     (got,) = verdict(analyze(drawn(picture, {"GET": ROUTE, "one": FLUSH | seen, "b": blocker})))
     kinds = [one.kind for one in got.judgement.situations if one.kind.startswith("holders")]
