@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -23,6 +24,7 @@ from testbed.databases import redis_program, redis_server
 from tests.tracer.conftest import Traced, traced_to
 from whywait import analysis
 from whywait.analysis.causes import Cause
+from whywait.tracer.probes.connections.pool_probe import NamedLock, PoolProbe
 
 __all__ = ["traced_to"]
 HELD_S, PAUSE_S = 0.1, 0.01
@@ -202,3 +204,37 @@ def test_to_ask_for_a_free_one_is_no_wait_for_others(port: int, traced_to: Calla
     asyncio.run(one_after_another())
     _, told_ms, _, _ = said_of(session)
     assert told_ms == 0
+
+
+class MadeUpLock:
+    """The lock of a library that nobody knows."""
+
+    taken: ClassVar[set[str]] = set()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        while not self.acquire_once():
+            time.sleep(PAUSE_S)
+
+    def acquire_once(self) -> bool:
+        free = self.name not in self.taken
+        self.taken.add(self.name)
+        return free
+
+    def __exit__(self, *_: object) -> None:
+        self.taken.remove(self.name)
+
+
+def test_the_lock_of_a_third_party(monkeypatch: pytest.MonkeyPatch, traced_to: Callable[..., Traced]) -> None:
+    library = types.ModuleType("made_up_locks")
+    library.__dict__["Lock"] = type("Lock", (MadeUpLock,), {"__module__": library.__name__})
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    one = f"{library.__name__}.Lock"
+    probe = PoolProbe(library.__name__, NamedLock(f"{one}.__enter__", f"{one}.__exit__", lambda lock: str(lock.name)))
+    session = traced_to()
+    undo = probe.install(session)  # type: ignore[arg-type]
+    waited_ms = in_threads(lambda: library.Lock("wall"))
+    undo()
+    holds(session, waited_ms, "ask_model_in_a_thread", "made_up_locks Lock 'wall'")
