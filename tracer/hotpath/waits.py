@@ -59,8 +59,10 @@ def record_background_wait(loop: Loop, task: BackgroundTask, stamp: Stamp, end_n
     loop.background_waits.append(made(BackgroundWait, (start_ns, end_ns, cause_ns, by, site, task)))
 
 
-def name_waits(activity: Activity, since_ns: int, until_ns: int, kind: str, pool: Pool) -> None:
-    """Set the kind and pool of an activity's waits from `since_ns` on: these are known only at their end. A wait that
+def name_waits(
+    activity: Activity, since_ns: int, until_ns: int, kind: str, pool: Pool | None, waited: Waited | None = None
+) -> None:
+    """Set the kind and pool, or lock, of an activity's waits from `since_ns` on: these are known only at their end. A wait that
     goes on after `until_ns` is cut there."""
     waits = activity.waits
     for index in range(len(waits) - 1, -1, -1):
@@ -72,7 +74,7 @@ def name_waits(activity: Activity, since_ns: int, until_ns: int, kind: str, pool
         if wait.cause_ns > until_ns:
             waits.insert(index + 1, wait._replace(start_ns=until_ns))
             wait = wait._replace(cause_ns=until_ns, end_ns=until_ns)
-        waits[index] = wait._replace(kind=kind, pool=pool, waited=None)
+        waits[index] = wait._replace(kind=kind, pool=pool, waited=waited)
 
 
 def name_step(activity: Activity, since_ns: int, step: str) -> None:

@@ -1,9 +1,9 @@
-"""The connection pools of well-known libraries."""
+"""The connection pools of well-known libraries, and their locks that have a name."""
 
 import sys
 from typing import Any, Final
 
-from whywait.tracer.probes.connections.pool_probe import ConnectionPool, PoolProbe
+from whywait.tracer.probes.connections.pool_probe import ConnectionPool, NamedLock, PoolProbe
 
 
 def _itself(args: tuple[Any, ...]) -> Any:
@@ -42,7 +42,26 @@ def _redis(pool: str, connects: str) -> ConnectionPool:
     )  # fmt: skip
 
 
+def _filelock(one: str) -> NamedLock:
+    return NamedLock(
+        f"{one}.acquire", f"{one}.release", lambda lock: str(lock.lock_file), lambda lock: bool(lock.is_locked)
+    )  # fmt: skip
+
+
+def _redis_lock(one: str) -> NamedLock:
+    return NamedLock(f"{one}.acquire", f"{one}.do_release", lambda lock: _text(lock.name))
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else name
+
+
 LIBRARIES: Final = (
+    PoolProbe("filelock", _filelock("filelock.BaseFileLock"), _filelock("filelock.asyncio.BaseAsyncFileLock")),
+    PoolProbe("portalocker", NamedLock(
+        "portalocker.utils.Lock.acquire", "portalocker.utils.Lock.release", lambda lock: str(lock.filename),
+        lambda lock: lock.fh is not None,
+    )),
     PoolProbe("sqlalchemy", ConnectionPool(
         "sqlalchemy.pool.impl.QueuePool", "sqlalchemy.pool.impl.QueuePool._do_get",
         "sqlalchemy.pool.impl.QueuePool._do_return_conn", _sqlalchemy_size, "pool_size or max_overflow of the engine",
@@ -62,6 +81,7 @@ LIBRARIES: Final = (
         "redis",
         _redis("redis.asyncio.connection.BlockingConnectionPool", "redis.asyncio.connection.ConnectionPool.ensure_connection"),
         _redis("redis.connection.BlockingConnectionPool", "redis.connection.AbstractConnection.connect"),
+        _redis_lock("redis.lock.Lock"), _redis_lock("redis.asyncio.lock.Lock"),
     ),
     PoolProbe(
         "httpcore", _httpcore("_async", "Async", "handle_async_request", "aclose"), _httpcore("_sync", "", "handle_request", "close")

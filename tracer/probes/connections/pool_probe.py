@@ -1,4 +1,5 @@
-"""The probe of one library's connection pools: it patches the methods that an entry names, once they are imported."""
+"""The probe of one library's connection pools, or locks: it patches the methods that an entry names, once they are
+imported."""
 
 import functools
 import inspect
@@ -45,26 +46,50 @@ class ConnectionPool(NamedTuple):
     made: str = ""  # a method that each new pool calls; `__init__`, unless the library reads its signature
 
 
+class NamedLock(NamedTuple):
+    """One class of locks that stand for a name, such as a file's: objects, threads and processes share it. Those who wait
+    ask again and again, with pauses. Methods may be functions or coroutine functions; their names are dotted and complete.
+    """
+
+    acquire: str  # a method of the lock; it raises or returns False where it did not get it: "mylib.lock.Lock.acquire"
+    release: str  # after it the lock is free for others
+    lock: Callable[[Any], str]  # of an object: what it is the lock of, such as a path
+    is_held: Callable[[Any], bool] = lambda _: False  # after a release: whether it was acquired more often
+    name: Callable[[Any], str] = _class_name  # of an object, without what it is the lock of
+
+    @property
+    def library(self) -> str:
+        return self.acquire.partition(".")[0]
+
+
 class PoolProbe:
-    """Watches the pools of one library. A `whywait.tracer.probes.probe.Probe`."""
+    """Watches the pools and locks of one library. A `whywait.tracer.probes.probe.Probe`."""
 
     needs: Final[tuple[str, ...]] = ()  # to look for names would import the library
 
-    def __init__(self, name: str, *pools: ConnectionPool) -> None:
+    def __init__(self, name: str, *pools: ConnectionPool | NamedLock) -> None:
         self.name = name
         self._pools = pools
         self.later: Final = tuple(
-            name for one in pools for name in (one.acquire, one.release, *one.connects[:1], *one.reads)
-        )
+            name
+            for one in pools
+            for name in (
+                one.acquire, one.release, *((*one.connects[:1], *one.reads) if isinstance(one, ConnectionPool) else ()),
+            )
+        )  # fmt: skip
 
     def available(self) -> bool:
         """Whether the library is installed."""
-        return any(find_spec(one.pool.partition(".")[0]) is not None for one in self._pools)
+        return any(find_spec(one.acquire.partition(".")[0]) is not None for one in self._pools)
 
     def install(self, _: Session) -> Undo:
         """Patch the methods of the pools, now or when they are imported."""
         turns, table = Turns(), dict[str, _Entry]()
         for row in self._pools:
+            if isinstance(row, NamedLock):
+                table[row.acquire] = _Entry(self.name, row, turns.ask, turns.asked)
+                table[row.release] = _Entry(self.name, row, turns.gives_back, turns.gave_back)
+                continue
             table[row.made or f"{row.pool}.__init__"] = _Entry(self.name, row, None, turns.made)
             table[row.acquire] = _Entry(self.name, row, turns.begin, turns.end)
             table[row.release] = _Entry(self.name, row, None, turns.release)
@@ -78,7 +103,7 @@ class _Entry(NamedTuple):
     """What is recorded before and after the calls of one method."""
 
     probe: str
-    row: ConnectionPool
+    row: ConnectionPool | NamedLock
     before: Callable[[Any, _Args], Any] | None
     after: Callable[[Any, Any, _Args, Any], None] | None
 

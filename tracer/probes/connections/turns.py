@@ -1,10 +1,11 @@
-"""What a pool's methods record: the wait for a connection, and who holds one.
+"""What a pool's methods record: the wait for a connection, and who holds one; or those of a lock that has a name.
 
 A wait is recorded as any other of its activity, and named when the connection was acquired. A hold is an occupancy
 of the pool; its place is where the user's code acquired it, or, once released, where most of the time passed.
 """
 
 import sys
+from collections import deque
 from collections.abc import Iterable
 from contextvars import ContextVar
 from itertools import islice
@@ -15,28 +16,32 @@ from whywait.tracer.host.code_location import Place, is_library, place_here
 from whywait.tracer.hotpath.pools import pool_of
 from whywait.tracer.hotpath.waits import name_step, name_waits
 from whywait.tracer.records.current import current_activity
+from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Pool
-from whywait.tracer.schema import STEP_CONNECT, WAIT_CONNECTION
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, TIMER, Activity, Pool
+from whywait.tracer.redaction.paths import path_without_tokens
+from whywait.tracer.schema import STEP_CONNECT, WAIT_CONNECTION, WAIT_LOCK
 
 FAILED: Final = object()  # the result of a call that raised
 _MOST_HOLDS = 10_000  # of one library at once; more are not recorded
 _MOST_WAITS = 200  # the latest of an activity, read when it releases a connection
 _BRIEF_NS = 10_000_000  # a turn that was lost sooner held nothing
 _MOST_TASKS = 100  # the latest of a request
+_MOST_LOCK_HOLDS = 256  # of one lock, the latest
 _UNKNOWN = Place("unknown code", "", 0)
 
 
 class Acquiring:
     """A call that acquires a connection, then the hold of it."""
 
-    __slots__ = ("activity", "around", "ended", "held", "place", "pool", "start_ns", "turn_ns")
+    __slots__ = ("activity", "around", "ended", "held", "place", "pool", "start_ns", "turn_ns", "waiters")
 
     def __init__(self, pool: Pool, around: "Acquiring | None") -> None:
         self.pool = pool
         self.around = around
         self.ended = False
         self.turn_ns = 0  # when it began to connect, or had a connection
+        self.waiters = 0  # for a lock, this one included
         self.held: Occupancy | None = None
         self.activity = current_activity()
         self.place = place_here(sys._getframe(2)) or _UNKNOWN
@@ -69,17 +74,40 @@ class Acquiring:
         activity, until_ns = self.activity, self.turn_ns or perf_counter_ns()
         if activity is None or not activity.request.open or until_ns - self.start_ns < MIN_RESOLUTION_NS:
             return
-        name_waits(activity, self.start_ns, until_ns, WAIT_CONNECTION, self.pool)
+        named: tuple[str, Pool | None, Waited | None] = WAIT_CONNECTION, self.pool, None
+        if self.waiters:
+            if not self._paused(activity):
+                return  # it had the lock at once: to ask for it is I/O
+            named = WAIT_LOCK, None, self._lock(until_ns)
+        name_waits(activity, self.start_ns, until_ns, *named)
         for one in islice(reversed(activity.request.activities), _MOST_TASKS):
             if one.spawner is activity and self.start_ns <= one.born_ns < until_ns:
-                name_waits(one, self.start_ns, until_ns, WAIT_CONNECTION, self.pool)
+                name_waits(one, self.start_ns, until_ns, *named)
+
+    def _paused(self, activity: Activity) -> bool:
+        for wait in reversed(activity.waits):
+            if wait.start_ns < self.start_ns:
+                break
+            if wait.by is TIMER:
+                return True
+        return False
+
+    def _lock(self, until_ns: int) -> Waited:
+        """The lock, and who had it meanwhile: in this process, as far as is known."""
+        holds = tuple(
+            Hold(min(one.end_ns or until_ns, until_ns), one.place, one.trace_id, one.span_id, one.name, "")
+            for one in self.pool.occupancies.copy()
+            if one is not self.held and one.start_ns < until_ns and not 0 < one.end_ns <= self.start_ns
+        )
+        elsewhere = "" if holds else ", which nobody in this process had,"
+        return Waited(f"{self.pool.name}{elsewhere}", None, holds, self.waiters)
 
     def release(self) -> None:
         """The connection is free for others."""
         held = self.held
         if held is None:
             return
-        held.end_ns = perf_counter_ns()
+        held.end_ns = held.end_ns or perf_counter_ns()
         activity = self.activity
         if activity is None:
             return
@@ -118,7 +146,8 @@ class Turns:
 
     def __init__(self) -> None:
         self._held: dict[int, Acquiring] = {}  # by id of the connection
-        self._stand_ins: dict[int, _StandIn] = {}  # by id of the pool
+        self._stand_ins: dict[object, _StandIn] = {}  # by id of the pool, or class and name of the lock
+        self._waiting: dict[int, int] = {}  # for a lock: how many
 
     def made(self, _: Any, __: Any, args: tuple[Any, ...], ___: Any) -> None:
         """A pool is made by the calling code; its size may not be known yet."""
@@ -171,10 +200,56 @@ class Turns:
         if held is not None:
             held.release()
 
+    def ask(self, row: Any, args: tuple[Any, ...]) -> Acquiring:
+        """A lock is about to be acquired: one of that name for all objects that stand for it."""
+        pool = self._lock_of(row, args[0])
+        if not pool.name:
+            pool.name = f"{row.name(args[0])} {path_without_tokens(row.lock(args[0]))!r}"
+            pool.occupancies = deque(maxlen=_MOST_LOCK_HOLDS)
+        opened = Acquiring(pool, None)
+        opened.waiters = self._waiting[pool.id] = self._waiting.get(pool.id, 0) + 1
+        return opened
+
+    def asked(self, _: Any, opened: Acquiring | None, __: tuple[Any, ...], found: Any) -> None:
+        """It was acquired, or not. Who has it already keeps it, else one of before has lost it."""
+        if opened is None:
+            return
+        key, is_held = opened.pool.id, found is not FAILED and found is not False
+        if self._waiting.get(key, 0) > 1:
+            self._waiting[key] -= 1
+        else:
+            self._waiting.pop(key, None)
+        before = self._held.get(key)
+        again = before is not None and before.activity is opened.activity is not None
+        if is_held and not again:
+            opened.turn_came()
+        opened.end()
+        if opened.held is None or len(self._held) >= _MOST_HOLDS:
+            return
+        if before is not None and before.held is not None:
+            before.held.end_ns = before.held.end_ns or perf_counter_ns()
+        self._held[key] = opened
+
+    def gives_back(self, row: Any, args: tuple[Any, ...]) -> Acquiring | None:
+        """A lock is about to be released: another may have it before this call returns. Returns its hold."""
+        return self._held.get(self._lock_of(row, args[0]).id)
+
+    def gave_back(self, row: Any, held: Acquiring | None, args: tuple[Any, ...], _: Any) -> None:
+        """It was released, unless it was acquired more than once."""
+        if held is None or row.is_held(args[0]):
+            return
+        if self._held.get(held.pool.id) is held:
+            del self._held[held.pool.id]
+        held.release()
+
+    def _lock_of(self, row: Any, lock: Any) -> Pool:
+        return pool_of(self._stand_in((row.library, row.lock(lock))), "", 1)
+
     def _key(self, owner: Any) -> Any:
         """What stands for a pool in the session's records."""
-        if type(owner).__weakrefoffset__:
-            return owner
+        return owner if type(owner).__weakrefoffset__ else self._stand_in(id(owner))
+
+    def _stand_in(self, key: object) -> _StandIn:
         if len(self._stand_ins) >= _MOST_HOLDS:
             self._stand_ins.clear()
-        return self._stand_ins.setdefault(id(owner), _StandIn())
+        return self._stand_ins.setdefault(key, _StandIn())

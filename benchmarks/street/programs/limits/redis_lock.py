@@ -2,9 +2,9 @@
 
 [street]
 endpoint = "GET /book"
-cause = "await_io"
+cause = "lock_wait"
 culprit = "book_seat"
-remedy = "await_io/polling"
+remedy = "lock_wait"
 load = [{path = "/book", n = 16, clients = 4}]
 needs = ["redis", "upstream"]
 """
@@ -23,9 +23,9 @@ server = redis.asyncio.Redis.from_url(os.environ["STREET_REDIS"])
 
 async def book_seat():
     since = now()
-    async with server.lock("seats", sleep=0.03):  # CULPRIT
+    async with server.lock("seats", sleep=0.03):
+        stamp(since)
         await client.get("/60")  # CULPRIT
-        stamp(since)  # both are waits for others: the lock, then the upstream
 
 
 @app.get("/book")
