@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.street import page
-from benchmarks.street.contract import Program, programs
+from benchmarks.street.contract import LOOPS, Program, programs
 from benchmarks.street.perform import ROOT, perform
 from benchmarks.street.surroundings import absent, surroundings
 from benchmarks.street.verdict import Verdict, judge
 from benchmarks.truth.conditions import conditions
 
-LOOPS: Final = ("asyncio", "uvloop")
 RUNS: Final = 3
 _PACKAGES: Final = (
     "fastapi", "starlette", "uvicorn", "uvloop", "hypercorn", "aiohttp", "httpx", "anyio", "asyncpg", "psycopg",
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     loops = LOOPS if options.loop == "both" else (options.loop,)
     with surroundings(chosen) as found:
         for program in chosen:
-            for loop in loops:
+            for loop in (one for one in loops if one in program.loops):
                 told = _tell(program, loop, found, options.quick, options.runs)
                 if not options.quick:
                     _write(options.out, program.name, loop, told)
@@ -87,7 +86,11 @@ def _write(out: Path, name: str, loop: str, told: dict[str, Any]) -> None:
     """After each program: what was done is kept where the run is broken off."""
     every, results = programs(), _kept(out)
     results.setdefault(name, {})[loop] = told
-    known = {one.name: results[one.name] for one in every if one.name in results}
+    known = {
+        one.name: {loop: run for loop, run in results[one.name].items() if loop in one.loops}
+        for one in every
+        if one.name in results
+    }
     facts = conditions(_PACKAGES)
     (out / "street.json").write_text(json.dumps({"conditions": facts, "programs": known}, indent=1) + "\n")
     page.write(out)

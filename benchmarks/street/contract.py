@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 PROGRAMS: Final = Path(__file__).parent / "programs"
 MARK: Final = "# CULPRIT"
+LOOPS: Final = ("asyncio", "uvloop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Program:
     "far_postgres" (STREET_FAR_POSTGRES) and "far_redis" (STREET_FAR_REDIS) are some milliseconds away. Any other is a
     package that can be imported."""
     environment: dict[str, str] = field(default_factory=dict)
+    loops: tuple[str, ...] = LOOPS
+    """Those on which it is true: uvloop asks for names in threads of libuv's own, asyncio in its default executor."""
 
     @property
     def name(self) -> str:
@@ -90,7 +93,7 @@ def read(path: Path) -> Program:
         raise ValueError(f"{path}: no [street] in its head")
     told: dict[str, Any] = tomllib.loads(table)
     load = tuple(Load(**one) for one in told.pop("load"))
-    lists = {key: tuple(told.pop(key)) for key in ("options", "needs") if key in told}
+    lists = {key: tuple(told.pop(key)) for key in ("options", "needs", "loops") if key in told}
     program = Program(path=path, title=title.strip(), load=load, **lists, **told)
     re.compile(program.remedy)
     if program.culprit and not program.lines:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.street.contract import Program, programs
+from benchmarks.street.contract import LOOPS, Program, programs
 from benchmarks.street.peers import results
 from benchmarks.street.verdict import WITHIN
 
@@ -25,6 +25,7 @@ and sent its requests; judged is the **first** reason that `whywait report --jso
 CPUs that other processes took (`cpu_wait`) are set aside: they were taken. A run in which the program's main thread
 was runnable but had no CPU for more than a tenth of it, by the kernel's count, is made again (`--runs`); the least
 disturbed one counts, and *disturbed* stands beside a verdict for which no run was undisturbed. A wrong verdict stays on the page until the product is mended.
+–: on this loop the program has no such delay, by its own stamps and for the reason that its head says.
 """
 
 
@@ -51,7 +52,7 @@ def page(
 
 def _scores(told: Mapping[str, Any]) -> list[str]:
     lines = ["| loop | right | partly | wrong | skipped or failed |", "|---|---:|---:|---:|---:|"]
-    for loop in ("asyncio", "uvloop"):
+    for loop in LOOPS:
         of = Counter(one[loop]["grade"] for one in told.values() if loop in one)
         if not of:
             continue
@@ -64,9 +65,9 @@ def _table(programs: Sequence[Program], results: Mapping[str, Any]) -> list[str]
     lines = ["| program | truth | ms per request | asyncio | uvloop |", "|---|---|---:|---|---|"]
     for one in programs:
         who = f" by `{one.culprit}`" if one.culprit else ""
-        told = [results[one.name].get(loop) for loop in ("asyncio", "uvloop")]
+        told = [results[one.name].get(loop) for loop in LOOPS]
         truth = next((f"{run['truth_ms']:.0f}" for run in told if run and "truth_ms" in run), "")
-        grades = " | ".join(_grade(run) for run in told)
+        grades = " | ".join(_grade(run) if loop in one.loops else "–" for loop, run in zip(LOOPS, told, strict=True))
         lines.append(
             f"| [{one.name}](../street/programs/{one.kind}/{one.path.name}) | {one.cause}{who} | {truth} | {grades} |"
         )

@@ -1,4 +1,5 @@
 """'DNS timeouts' of an HTTP client: asyncio asks for names in its default executor, whose threads others keep busy.
+uvloop asks in threads of libuv's own: there the stamps show 2 ms of it, and no request waits for the thumbnails.
 
 After https://github.com/python/cpython/issues/112169.
 
@@ -9,6 +10,7 @@ culprit = "read_image"
 remedy = "pool_queue"
 load = [{path = "/price", n = 24, clients = 2, after = 0.2}, {path = "/thumbnail", n = 160, clients = 8}]
 needs = ["upstream"]
+loops = ["asyncio"]
 """
 
 import asyncio
