@@ -116,6 +116,8 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
 def deadlocks(group: Group) -> Iterator[Pattern]:
     """Yield where requests that never ended wait in a circle for what another of them has."""
     unfinished = group.requests.loc[group.requests["unfinished"], "request_id"]
+    if unfinished.empty:
+        return
     last = group.causes[group.causes["request_id"].isin(unfinished)].sort_values("end_ns").groupby("trace_id").tail(1)
     waits = {str(row["trace_id"]): row for row in last.to_dict("records") if row["cause"] in _QUEUES}
     circle = next(filter(None, (_circle(one, waits) for one in waits)), [])
