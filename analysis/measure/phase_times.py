@@ -53,8 +53,9 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
 
 def _with_phases(spans: pd.DataFrame, keys: set[str]) -> dict[str, tuple[str, dict[str, int]]]:
     """Return the phase, and the sums of short phases, of spans that have any."""
-    spans = spans[identities(spans).isin(keys)]
-    names, attributes = identities(spans).tolist(), attributes_of(spans)
+    ids = identities(spans)
+    chosen = ids.isin(keys).to_numpy()
+    names, attributes = ids[chosen].tolist(), attributes_of(spans)[chosen]
     small: dict[str, dict[str, int]] = defaultdict(dict)
     for key in filter(lambda one: one.startswith(schema.PHASE_SMALL_PREFIX), attributes.all_keys()):
         word = key[len(schema.PHASE_SMALL_PREFIX) : -len("_ns")].replace("_", " ")
@@ -62,5 +63,5 @@ def _with_phases(spans: pd.DataFrame, keys: set[str]) -> dict[str, tuple[str, di
         for row in np.flatnonzero(pd.notna(values)):
             if isinstance(ns := values[row], int) and 0 < ns < 2**53:
                 small[names[row]][word] = ns
-    words = zip(names, attribute(spans, schema.PHASE), strict=True)
+    words = zip(names, attribute(spans, schema.PHASE)[chosen], strict=True)
     return {name: (str(word or ""), small.get(name, {})) for name, word in words if word or name in small}

@@ -109,6 +109,8 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
 def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The group's rows of a cause: all, and those of whose holders is known what they did."""
     every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
+    if every.empty:
+        return every, every
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
     return every, every[every["did"] != ""].assign(kind=every["did"].map(kinds))
 
