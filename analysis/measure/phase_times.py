@@ -41,8 +41,10 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
             part = min(amount * ns // whole, int(left_ns[at]))
             left_ns[at] -= part
             inner.append((endpoint, request_id, small, part))
-    of_sums = pd.DataFrame(inner, columns=list(COLUMNS), dtype=object).astype({"amount_ns": "int64"})
-    made = pd.concat([outer.assign(amount_ns=left_ns), of_sums], ignore_index=True)
+    made = outer.assign(amount_ns=left_ns)
+    if inner:
+        of_sums = pd.DataFrame(inner, columns=list(COLUMNS), dtype=object).astype({"amount_ns": "int64"})
+        made = pd.concat([made, of_sums], ignore_index=True)
     grouped = made.groupby(["endpoint", "request_id", "phase"], sort=False)["amount_ns"].sum().reset_index()
     weight = analysis.requests.drop_duplicates("request_id").set_index("request_id")["weight"]
     grouped["weight"] = grouped["request_id"].map(weight)
@@ -51,13 +53,15 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
 
 def _with_phases(spans: pd.DataFrame, keys: set[str]) -> dict[str, tuple[str, dict[str, int]]]:
     """Return the phase, and the sums of short phases, of spans that have any."""
-    spans = spans[identities(spans).isin(keys)]
-    names, attributes = identities(spans).tolist(), attributes_of(spans)
+    ids = identities(spans)
+    chosen = ids.isin(keys).to_numpy()
+    names, attributes = ids[chosen].tolist(), attributes_of(spans)[chosen]
     small: dict[str, dict[str, int]] = defaultdict(dict)
     for key in filter(lambda one: one.startswith(schema.PHASE_SMALL_PREFIX), attributes.all_keys()):
         word = key[len(schema.PHASE_SMALL_PREFIX) : -len("_ns")].replace("_", " ")
-        for name, ns in zip(names, attributes.column(key).tolist(), strict=True):
-            if isinstance(ns, int) and 0 < ns < 2**53:
-                small[name][word] = ns
-    words = zip(names, attribute(spans, schema.PHASE), strict=True)
+        values = attributes.column(key)
+        for row in np.flatnonzero(pd.notna(values)):
+            if isinstance(ns := values[row], int) and 0 < ns < 2**53:
+                small[names[row]][word] = ns
+    words = zip(names, attribute(spans, schema.PHASE)[chosen], strict=True)
     return {name: (str(word or ""), small.get(name, {})) for name, word in words if word or name in small}

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
+import pandas as pd
+
 from whywait.analysis.measure.weights import percentiles, weights_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 
@@ -20,7 +22,22 @@ def answers(group: Group) -> Iterator[Pattern]:
     codes = requests["status_code"].astype("Int64")
     is_status = (codes >= _CLIENT_ERROR).fillna(value=False)
     failed = requests["error"].astype(bool) | is_status
-    status = codes.astype("string").where(is_status, "an error").where(failed, "")
+    if failed.any():
+        yield from _failures(group, failed, codes.astype("string").where(is_status, "an error").where(failed, ""))
+    held = int(requests["nagle"].sum())
+    if held > NAGLE_SHARE * len(requests):
+        yield Pattern(Situation.NAGLE, None, {"answers": held})
+    rest_ns = requests["wall_ns"] - requests["first_byte_ns"]
+    is_stream = (requests["first_byte_ns"] > 0) & (rest_ns > STREAM_SHARE * requests["wall_ns"])
+    if is_stream.sum() > STREAM_SHARE * len(requests):
+        own = weights[is_stream]
+        first, rest = (percentiles(of[is_stream], own, (50, 99)) for of in (requests["first_byte_ns"], rest_ns))
+        told = {"first_p50_ns": int(first[0]), "first_p99_ns": int(first[1]), "rest_p50_ns": int(rest[0])}
+        yield Pattern(Situation.STREAMED, None, {"answers": int(is_stream.sum()), **told})
+
+
+def _failures(group: Group, failed: "pd.Series[bool]", status: "pd.Series[str]") -> Iterator[Pattern]:
+    requests, weights = group.requests, weights_of(group.requests)
     times = {
         str(name): [int(ns) for ns in percentiles(own["wall_ns"], weights[own.index], (50, 99))]
         for name, own in requests.groupby(status)
@@ -33,16 +50,6 @@ def answers(group: Group) -> Iterator[Pattern]:
         found = {"status": name, "error": chief, "requests": round(count), "of": round(group.count)}
         found |= {"p50_ns": p50, "p99_ns": p99, "others_p50_ns": times.get("", [0])[0]}  # of those that did not fail
         yield Pattern(Situation.FAILED_REQUESTS, None, found)
-    held = int(requests["nagle"].sum())
-    if held > NAGLE_SHARE * len(requests):
-        yield Pattern(Situation.NAGLE, None, {"answers": held})
-    rest_ns = requests["wall_ns"] - requests["first_byte_ns"]
-    is_stream = (requests["first_byte_ns"] > 0) & (rest_ns > STREAM_SHARE * requests["wall_ns"])
-    if is_stream.sum() > STREAM_SHARE * len(requests):
-        own = weights[is_stream]
-        first, rest = (percentiles(of[is_stream], own, (50, 99)) for of in (requests["first_byte_ns"], rest_ns))
-        told = {"first_p50_ns": int(first[0]), "first_p99_ns": int(first[1]), "rest_p50_ns": int(rest[0])}
-        yield Pattern(Situation.STREAMED, None, {"answers": int(is_stream.sum()), **told})
 
 
 def never_ended(group: Group) -> Iterator[Pattern]:

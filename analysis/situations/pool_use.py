@@ -143,6 +143,8 @@ def _with_requests(analysis: Analysis) -> pd.DataFrame:
     is_job = attribute(spans, schema.KIND) == schema.KIND_JOB
     keys = {"trace_id": object, "service": object}  # the two tables may store text in different types
     jobs = spans.loc[is_job, [*keys, "name", "start_ns", "end_ns", "attributes"]].astype(keys)
+    if jobs.empty:
+        return jobs
     requests = analysis.requests[[*keys, "request_id", "endpoint", "start_ns", "weight"]].astype(keys)
     return pd.merge_asof(
         jobs.sort_values("start_ns"), requests.assign(begun_ns=requests["start_ns"]).sort_values("start_ns"),

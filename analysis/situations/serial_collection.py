@@ -64,6 +64,8 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     """The jobs that ended before, and were collected after, their collector's last wait for a job; None where
     no thread waited for one."""
     kinds = attribute(spans, schema.KIND)
+    if not (kinds == schema.KIND_JOB).any():
+        return None
     jobs, runs, waits = (spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT))
     jobs = jobs.assign(job_id=jobs["trace_id"] + "/" + jobs["span_id"])
     waits = waits[attribute(waits, schema.WAKER_SPAN_ID) != ""]

@@ -41,6 +41,8 @@ def held_loop(blocks: pd.DataFrame, requests: pd.DataFrame | None = None) -> pd.
     if requests is not None:
         since = (blocks["end_ns"] > requests["start_ns"].min()) & (blocks["start_ns"] < requests["end_ns"].max())
         blocks = blocks[since & blocks["service"].isin(requests["service"].unique())]
+    if blocks.empty:
+        return blocks.reindex(columns=list(HELD_COLUMNS))
     # one function is one row: not all of its blocks were sampled, and each at another line; the longest sampled tells
     known = blocks.assign(at=blocks["line"].astype(int) > 0).sort_values(["at", "ns"], ascending=False, kind="stable")
     known["file"] = known["file"].where(known["at"], known.groupby("function")["file"].transform("first"))

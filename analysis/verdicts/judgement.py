@@ -175,8 +175,9 @@ def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:
 def _attributes(analysis: Analysis, holders: pd.DataFrame) -> dict[str, dict[str, Any]]:
     asked = analysis.causes.loc[analysis.causes["cause"].isin(_IN_SPANS), ["span_id", "activity_id"]]
     wanted = {*asked["span_id"].tolist(), *asked["activity_id"].tolist(), *holders["at"].tolist()}
-    spans = analysis.spans[identities(analysis.spans).isin(wanted)]
-    return dict(zip(identities(spans), spans["attributes"], strict=True))
+    ids = identities(analysis.spans)
+    chosen = ids.isin(wanted)
+    return dict(zip(ids[chosen], analysis.spans.loc[chosen, "attributes"], strict=True))
 
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:

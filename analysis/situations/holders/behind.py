@@ -109,6 +109,8 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
 def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The group's rows of a cause: all, and those of whose holders is known what they did."""
     every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
+    if every.empty:
+        return every, every
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
     return every, every[every["did"] != ""].assign(kind=every["did"].map(kinds))
 
@@ -116,6 +118,8 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
 def deadlocks(group: Group) -> Iterator[Pattern]:
     """Yield where requests that never ended wait in a circle for what another of them has."""
     unfinished = group.requests.loc[group.requests["unfinished"], "request_id"]
+    if unfinished.empty:
+        return
     last = group.causes[group.causes["request_id"].isin(unfinished)].sort_values("end_ns").groupby("trace_id").tail(1)
     waits = {str(row["trace_id"]): row for row in last.to_dict("records") if row["cause"] in _QUEUES}
     circle = next(filter(None, (_circle(one, waits) for one in waits)), [])

@@ -18,6 +18,8 @@ def holds_one(group: Group) -> Iterator[Pattern]:
     it, or for jobs that its own jobs had submitted."""
     for cause, one in ((Cause.CONNECTION_WAIT, "connection"), (Cause.POOL_QUEUE, "worker")):
         waits = group.of(cause)
+        if waits.empty:
+            continue
         own = group.culprits_of(cause)
         rows = own.merge(
             waits[["request_id", "start_ns", "amount_ns", "activity_id", "detail"]], on=["request_id", "start_ns"]

@@ -73,10 +73,11 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     bare = pd.Series([one.rpartition("/")[2] for one in rows["activity"]], index=rows.index, dtype=object)
     seen = waits.merge(rows.assign(activity=bare), on="culprit_trace_id")
     ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
+    seen = seen.assign(part=ns)[ns > 0]
     itself = seen["activity"] == seen["culprit_span_id"]
     # a pool's connection may be waited for on the loop's thread: where nothing else shows what kept the loop
     stands = itself & (seen["cause"] == Cause.LOOP_BUSY) & (seen["did"] == Cause.CONNECTION_WAIT)
-    seen = seen.assign(part=ns, itself=itself & ~stands)[(ns > 0) & (stands | _of_another(seen))]
+    seen = seen.assign(itself=itself & ~stands)[stands | _of_another(seen)]
     by_itself = (seen["part"] * seen["itself"]).groupby(seen["wait"]).transform("sum")
     return seen[seen["itself"] | (by_itself < _ITSELF * seen["ns"])]
 
@@ -85,7 +86,9 @@ def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
     """What code of no request, or a task after its response, did while it held the loop: by its CPU time, and the call in
     which samples saw it asleep. A futex may be the GIL's, which the look itself takes."""
     waits = waits[waits["cause"] == Cause.LOOP_BUSY]
-    blocks = nobodys_blocks(spans) if len(waits) else spans[:0].assign(function="", file="", line=0, ns=0)
+    if waits.empty:
+        return waits
+    blocks = nobodys_blocks(spans)
     blocks = blocks.assign(
         at=identities(blocks), call=attribute(blocks, schema.BLOCK_SYSCALL),
         share=attributes_of(blocks).column(schema.CPU_NS, np.nan).astype(np.float64) / blocks["ns"],
@@ -112,6 +115,8 @@ def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
 
 def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What activities of the holder's name did at any time."""
+    if waits.empty:
+        return waits
     names = pd.Series([name.split(" ", 1)[-1] for name in rows["doer"]], index=rows.index, dtype=object)
     rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=names)
     rows = rows[rows["doer"].isin(waits["culprit"].unique())]

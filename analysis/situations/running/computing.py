@@ -39,7 +39,7 @@ def computing(group: Group) -> Iterator[Pattern]:
     at = ["request_id", "start_ns"]
     own = own.merge(group.causes[[*at, "activity_id", "span_name", "span_id"]], on=at)
     bare = {one: one.rpartition("/")[2] for one in {*own["activity_id"], *own["span_id"]}}
-    around = group.spans[group.spans["span_id"].isin(set(bare.values()))]
+    around = group.spans[group.spans["span_id"].isin({*bare.values(), *own["culprit_span_id"]})]
     of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_JOB])
     elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
     elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
@@ -53,7 +53,7 @@ def computing(group: Group) -> Iterator[Pattern]:
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         longest = rows.nlargest(1, "ns").iloc[0]
-        of = group.spans.loc[group.spans["span_id"] == longest["culprit_span_id"], "attributes"]
+        of = around.loc[around["span_id"] == longest["culprit_span_id"], "attributes"]
         attributes: dict[str, Any] = next(iter(of), {})
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"

@@ -28,6 +28,8 @@ def connecting(group: Group) -> Iterator[Pattern]:
     making connections, where most requests did."""
     yield from _clients(group)
     rows = pd.concat([group.of(cause) for cause in _WAITS])
+    if rows.empty:
+        return
     rows = rows.assign(step=[_step(one) for one in group.attributes_of(rows)])
     made = rows[rows["step"] != ""]
     found = _numbers(group, rows, made)
