@@ -164,6 +164,8 @@ static PyMethodDef functions[] = {
     {"adjuster", FAST(adjuster), METH_FASTCALL, "Their `_adjust_thread_count`."},
     {"collector", FAST(collector), METH_FASTCALL, "A method that collects a future's result."},
     {"asking", FAST(asking), METH_FASTCALL, "A method, and what stands for it while a dict has something in it."},
+    {"socket_timer", FAST(socket_timer), METH_FASTCALL, "A method of sockets that may block."},
+    {"known_pool", pool_known, METH_O, "As in hotpath.pools."},
     {"lock_enterer", FAST(lock_enterer), METH_FASTCALL, "The `__enter__` of a traced lock."},
     {"lock_leaver", FAST(lock_leaver), METH_FASTCALL, "The `__exit__` of a traced lock."},
     {"make_job", FAST(make_job), METH_FASTCALL, "As in hotpath.jobs."},
