@@ -61,6 +61,7 @@ name: Final = native_core.PYTHON if _native is None else native_core.NATIVE
 handle_runner: Final = thread_state.handle_runner if _native is None else _native.handle_runner
 run_scheduled: Final = thread_state.run_scheduled if _native is None else _native.run_scheduled
 run_job: Final = jobs.run_job if _native is None else _native.run_job
+run_with_token: Final = jobs.run_with_token if _native is None else _native.run_with_token
 make_job: Final = jobs.make_job if _native is None else _native.make_job
 known_pool: Final = pools.known_pool if _native is None else _native.known_pool
 occupancy_of: Final = pools.occupancy_of if _native is None else _native.occupancy_of

@@ -63,6 +63,7 @@ PyObject *select_timer(WITH_COUNT);
 PyObject *make_job(WITH_COUNT);
 PyObject *occupancy_of(WITH_COUNT);
 PyObject *run_job(WITH_COUNT, PyObject *names);
+PyObject *run_with_token(WITH_COUNT, PyObject *names);
 PyObject *submitter(WITH_COUNT);
 PyObject *adjuster(WITH_COUNT);
 PyObject *collector(WITH_COUNT);
@@ -223,6 +224,18 @@ static inline PyObject *here_now(void) {
     if (mine != NULL && own != NULL && PyDict_SetItem(own, py_here, mine) < 0)
         Py_CLEAR(mine);
     return mine;
+}
+
+/* A waker, and since when: a new reference. */
+static inline PyObject *stamp_of(PyObject *by, int64_t at_ns) {
+    PyObject *at = PyLong_FromLongLong(at_ns), *stamp = at != NULL ? PyTuple_New(2) : NULL;
+    if (stamp == NULL) {
+        Py_XDECREF(at);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(stamp, 0, Py_NewRef(by));
+    PyTuple_SET_ITEM(stamp, 1, at);
+    return stamp;
 }
 
 /* Append to a deque. */

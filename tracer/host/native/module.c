@@ -171,6 +171,7 @@ static PyMethodDef functions[] = {
     {"make_job", FAST(make_job), METH_FASTCALL, "As in hotpath.jobs."},
     {"occupancy_of", FAST(occupancy_of), METH_FASTCALL, "As in hotpath.pools."},
     {"run_job", FAST(run_job), METH_FASTCALL | METH_KEYWORDS, "As in hotpath.jobs."},
+    {"run_with_token", FAST(run_with_token), METH_FASTCALL | METH_KEYWORDS, "As in hotpath.jobs."},
     {"let_go", let_go, METH_O, "What a request's release does with its activities."},
     {"operation", FAST(operation), METH_FASTCALL, "As in probes.requests.framework_stamps."},
     {"run_scheduled", FAST(run_scheduled), METH_FASTCALL | METH_KEYWORDS, "For uvloop."},
