@@ -2,9 +2,9 @@
 
 Probes call only these functions. The native core (`host/native`) does the hottest of them in C, on the same records.
 
-- `core`: `handle_runner`, `run_scheduled`, `make_job`, `occupancy_of` and `run_job` of the core that is picked, the native
+- `core`: `handle_runner`, `run_scheduled`, `known_pool`, `make_job`, `occupancy_of`, `run_job` and `run_with_token` of the core that is picked, the native
   or the Python one; and `handle_maker`, `io_runner`, `select_timer`, `scheduler`, `submitter`, `adjuster`, `collector`,
-  `asking`, `operation`, `lock_enterer` and `lock_leaver`, which only the native one has.
+  `asking`, `operation`, `socket_timer`, `lock_enterer` and `lock_leaver`, which only the native one has.
 - `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
   callback's place), `open_step`, `close_step`, `enter_loop`, `leave_loop`, `enter_job`, `leave_untraced`, `deliver`,
   `worker_here`, `begin_submit`, `take_submitted`, `swap_standing` (why those wake that are woken now), `begin_wait`, `end_wait` (the guard

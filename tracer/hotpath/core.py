@@ -61,7 +61,9 @@ name: Final = native_core.PYTHON if _native is None else native_core.NATIVE
 handle_runner: Final = thread_state.handle_runner if _native is None else _native.handle_runner
 run_scheduled: Final = thread_state.run_scheduled if _native is None else _native.run_scheduled
 run_job: Final = jobs.run_job if _native is None else _native.run_job
+run_with_token: Final = jobs.run_with_token if _native is None else _native.run_with_token
 make_job: Final = jobs.make_job if _native is None else _native.make_job
+known_pool: Final = pools.known_pool if _native is None else _native.known_pool
 occupancy_of: Final = pools.occupancy_of if _native is None else _native.occupancy_of
 # in C, of the loops' handles and selectors, of executors, their futures, frameworks and locks; None without
 handle_maker: Final = getattr(_native, "handle_maker", None)
@@ -73,5 +75,6 @@ adjuster: Final = getattr(_native, "adjuster", None)
 collector: Final = getattr(_native, "collector", None)
 asking: Final = getattr(_native, "asking", None)
 operation: Final = getattr(_native, "operation", None)
+socket_timer: Final = getattr(_native, "socket_timer", None)
 lock_enterer: Final = getattr(_native, "lock_enterer", None)
 lock_leaver: Final = getattr(_native, "lock_leaver", None)

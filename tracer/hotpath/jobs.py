@@ -106,6 +106,22 @@ def run_job(
         function = args = kwargs = None  # type: ignore[assignment]
 
 
+def run_with_token(
+    pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
+    """`run_job` of a job that was made before its spawner had a token of the pool: it is born in the spawner's step after."""
+    spawner = job.spawner if job is not None else None
+    if job is not None and spawner is not None and spawner.step_start_ns > job.born_ns:
+        job.born_ns = spawner.step_start_ns
+    try:
+        return run_job(pool, job, held, function, *args, **kwargs)
+    except BaseException as error:
+        take_this_frame_out(error)
+        raise
+    finally:
+        function = args = kwargs = None  # type: ignore[assignment]
+
+
 def _enter(pool: Pool, job: Job, held: Occupancy, function: Callable[..., Any]) -> Any:
     worker = worker_here()
     rested = take_over(worker, job)

@@ -93,7 +93,7 @@ class Activity:
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
         "stretches",
         "task_key",
-        "token_ns", "turn_site", "waits",
+        "turn_site", "waits",
     )  # fmt: skip
 
     def __init__(self, request: "Request", spawner: "Activity | None", born_ns: int, parent_id: int) -> None:
@@ -110,7 +110,6 @@ class Activity:
         self.done_ns = 0  # when a job's function returned; wakes are dated from it
         self.task_key = 0
         self.loop: Loop | None = None  # on which the task runs, if its request began on another one
-        self.token_ns = 0  # when the latest anyio token was acquired
         self.name = ""
         self.code: CodeType | None = None
         self.outcome = "ok"

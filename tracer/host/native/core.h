@@ -63,10 +63,13 @@ PyObject *select_timer(WITH_COUNT);
 PyObject *make_job(WITH_COUNT);
 PyObject *occupancy_of(WITH_COUNT);
 PyObject *run_job(WITH_COUNT, PyObject *names);
+PyObject *run_with_token(WITH_COUNT, PyObject *names);
 PyObject *submitter(WITH_COUNT);
 PyObject *adjuster(WITH_COUNT);
 PyObject *collector(WITH_COUNT);
 PyObject *asking(WITH_COUNT);
+PyObject *socket_timer(WITH_COUNT);
+PyObject *pool_known(PyObject *self, PyObject *executor);
 PyObject *lock_enterer(WITH_COUNT);
 PyObject *lock_leaver(WITH_COUNT);
 PyObject *run_scheduled(WITH_COUNT, PyObject *names);
@@ -146,7 +149,7 @@ SLOTS(DECLARE)
 #define NAMES(X) X(__dict__) X(__self__) X(__class__) X(_stamp) X(loop) X(outer) X(current) X(opened) X(get) X(done) \
     X(__qualname__) X(active) X(append) X(attributes) X(cancelled) X(cr_await) X(cr_code) X(cr_frame) X(error) X(failed) X(get_coro) X(holds) \
     X(name) X(raised)     X(set) X(stop) X(worker) X(working) X(wrappers) X(_around) X(_exception) X(_ids) X(_known) X(_max_workers) X(_name) X(_native_id) X(_release) X(_threads) X(_try) X(_waiting) \
-    X(_whywait_job) X(forget) X(pools) X(submitting) X(take)
+    X(_whywait_job) X(forget) X(gettimeout) X(pools) X(submitting) X(take)
 #define DECLARE(name) extern PyObject *str_##name;
 NAMES(DECLARE)
 #undef DECLARE
@@ -207,14 +210,32 @@ static inline PyObject *passed_on(int failed, PyObject *result, PyObject *kind, 
     return result;
 }
 
-/* What this thread does now: the attributes of `here`, a new reference. */
+/* What this thread does now: the attributes of `here`, a new reference. Asked several times in each callback, so they are
+ * also kept where the interpreter has what is the thread's, which is freed with it. */
 static inline PyObject *here_now(void) {
-    PyObject *mine = PyObject_GetAttr(py_here, str___dict__);
+    PyObject *own = PyThreadState_GetDict(), *mine = own != NULL ? PyDict_GetItemWithError(own, py_here) : NULL;
+    if (mine != NULL || PyErr_Occurred())
+        return Py_XNewRef(mine);
+    mine = PyObject_GetAttr(py_here, str___dict__);
     if (mine != NULL && !PyDict_CheckExact(mine)) {
         Py_CLEAR(mine);
         PyErr_SetString(PyExc_TypeError, "the state of a thread is a dict");
     }
+    if (mine != NULL && own != NULL && PyDict_SetItem(own, py_here, mine) < 0)
+        Py_CLEAR(mine);
     return mine;
+}
+
+/* A waker, and since when: a new reference. */
+static inline PyObject *stamp_of(PyObject *by, int64_t at_ns) {
+    PyObject *at = PyLong_FromLongLong(at_ns), *stamp = at != NULL ? PyTuple_New(2) : NULL;
+    if (stamp == NULL) {
+        Py_XDECREF(at);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(stamp, 0, Py_NewRef(by));
+    PyTuple_SET_ITEM(stamp, 1, at);
+    return stamp;
 }
 
 /* Append to a deque. */

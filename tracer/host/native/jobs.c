@@ -232,3 +232,17 @@ PyObject *run_job(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObj
     clear_run(&run);
     return passed_on(failed, result, kind, error, traceback);
 }
+
+/* `run_with_token(pool, job, held, function, *args, **kwargs)`: as in `hotpath.jobs`. */
+PyObject *run_with_token(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int64_t born_ns, step_ns;
+    if (count >= 4 && is_exactly(args[1], py_Job)) {
+        PyObject *job = args[1], *spawner = GET(Activity, job, spawner);
+        if (spawner != NULL && is_a(spawner, py_Activity) && GET_NS(Activity, job, born_ns, &born_ns) == 0 &&
+            GET_NS(Activity, spawner, step_start_ns, &step_ns) == 0 && step_ns > born_ns)
+            SET(Activity, job, born_ns, GET(Activity, spawner, step_start_ns));
+        if (PyErr_Occurred() && report("executor") < 0)
+            return NULL;
+    }
+    return run_job(self, args, count, names);
+}

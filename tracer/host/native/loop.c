@@ -745,7 +745,7 @@ static PyObject *stamp_now(void) {
     if (current != NULL && (is_exactly(current, py_Activity) || is_exactly(current, py_Job))) {
         int64_t at_ns;
         if (GET_NS(Activity, current, done_ns, &at_ns) == 0)
-            stamp = Py_BuildValue("(OL)", current, (long long)(at_ns ? at_ns : monotonic_ns()));
+            stamp = stamp_of(current, at_ns ? at_ns : monotonic_ns());
     } else if (current != NULL && passes_on(current)) {
         stamp = Py_NewRef(PyTuple_GET_ITEM(current, 1));
     } else {

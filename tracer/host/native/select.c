@@ -111,9 +111,9 @@ static PyObject *run_io(PyObject *self, PyObject *const *args, size_t nargsf, Py
     if (loop != NULL && is_exactly(loop, py_Loop)) {
         int64_t polled_ns, selected_ns;
         if (GET_NS(Loop, loop, polled_ns, &polled_ns) == 0 && GET_NS(Loop, loop, select_end_ns, &selected_ns) == 0)
-            stamp = Py_BuildValue("(OL)", polled_ns == selected_ns ? py_IO : py_IO_LATE, (long long)polled_ns);
+            stamp = stamp_of(polled_ns == selected_ns ? py_IO : py_IO_LATE, polled_ns);
     } else if (!PyErr_Occurred()) {
-        stamp = Py_BuildValue("(OL)", py_IO, (long long)monotonic_ns());
+        stamp = stamp_of(py_IO, monotonic_ns());
     }
     Py_XDECREF(mine);
     int failed = stamp == NULL || PyVectorcall_NARGS(nargsf) != 1 || PyObject_SetAttr(args[0], str__stamp, stamp) < 0;

@@ -26,6 +26,13 @@ static PyObject *known_pool(PyObject *executor) {
     return pool;
 }
 
+/* `known_pool(executor)` */
+PyObject *pool_known(PyObject *self, PyObject *executor) {
+    (void)self;
+    PyObject *pool = known_pool(executor);
+    return pool != NULL || PyErr_Occurred() ? pool : Py_NewRef(Py_None);
+}
+
 /* Calls the host's `submit` for the job, as the Python twin does with a job of a request. Takes over `job`. */
 static PyObject *submit_job(
     PyObject *plain, PyObject *mine, PyObject *job, PyObject *held, PyObject *pool, PyObject *const *args, size_t count,
@@ -125,6 +132,21 @@ static PyObject *run_asking(PyObject *self, PyObject *const *args, size_t nargsf
     return PyObject_Vectorcall(plainly ? runner->plain : runner->other, args, nargsf, names);
 }
 
+/* No activity runs here, or the socket waits for nothing: the call is not timed. */
+static PyObject *run_socket_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Runner *runner = (Runner *)self;
+    PyObject *mine = here_now(), *current = mine != NULL ? PyDict_GetItemWithError(mine, str_current) : NULL;
+    int plainly = runner->other == NULL || (mine != NULL && (current == NULL || current == Py_None || PyTuple_CheckExact(current)));
+    Py_XDECREF(mine);
+    if (!plainly && !PyErr_Occurred() && PyVectorcall_NARGS(nargsf) >= 1) {
+        PyObject *timeout = PyObject_CallMethodNoArgs(args[0], str_gettimeout);
+        plainly = timeout != NULL && PyFloat_CheckExact(timeout) && PyFloat_AS_DOUBLE(timeout) == 0;
+        Py_XDECREF(timeout);
+    }
+    PyErr_Clear();
+    return PyObject_Vectorcall(plainly ? runner->plain : runner->other, args, nargsf, names);
+}
+
 /* `asking(plain, other, dict)` */
 PyObject *asking(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     (void)self;
@@ -176,5 +198,6 @@ static PyObject *run_lock_leave(PyObject *self, PyObject *const *args, size_t na
 MAKER(submitter, run_submit)
 MAKER(adjuster, run_adjust)
 MAKER(collector, run_collecting)
+MAKER(socket_timer, run_socket_call)
 MAKER(lock_enterer, run_lock_enter)
 MAKER(lock_leaver, run_lock_leave)

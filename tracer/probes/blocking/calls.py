@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath.core import socket_timer
 from whywait.tracer.hotpath.job_names import PLAIN
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
@@ -43,7 +44,11 @@ def install(session: Session) -> Undo | None:
     patches = Patches()
 
     def put_timed(owner: Any, name: str, what: str, is_instant: Instant | None = None) -> None:
-        patches.replace(owner, name, timed(getattr(owner, name), what, is_instant))
+        plain = getattr(owner, name)
+        call = timed(plain, what, is_instant)
+        if is_instant is _cannot_block and socket_timer is not None:
+            call = socket_timer(plain, call)
+        patches.replace(owner, name, call)
 
     patches.replace(time, "sleep", _sleep(time.sleep))
     put_timed(select, "select", "select.select")

@@ -8,15 +8,13 @@ from types import CodeType
 from typing import Any, Final
 
 from whywait.tracer.host.introspection import local_of, take_this_frame_out
-from whywait.tracer.hotpath.core import make_job, occupancy_of, run_job
-from whywait.tracer.hotpath.pools import known_pool, pool_of
+from whywait.tracer.hotpath.core import known_pool, make_job, occupancy_of, run_with_token
+from whywait.tracer.hotpath.pools import pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.waits import name_waits
 from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import current_activity
-from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.request import Activity, Job, Pool
 from whywait.tracer.schema import WAIT_LIMITER
 
 name: Final = "anyio"
@@ -59,7 +57,7 @@ def _wrapped_run(plain_run: Any) -> Any:
             limiter = limiter or cls.current_default_thread_limiter()  # so that anyio need not look for it again
             pool = known_pool(limiter) or pool_of(limiter, called, _size(limiter))
             job = make_job(pool, func, args)
-            call = functools.partial(_run, pool, job, occupancy_of(pool, job, func, args), func)
+            call = functools.partial(run_with_token, pool, job, occupancy_of(pool, job, func, args), func)
         except Exception as error:
             probe_failed("anyio", error)
         return plain_run.__func__(cls, call, args, abandon_on_cancel, limiter)
@@ -68,8 +66,7 @@ def _wrapped_run(plain_run: Any) -> Any:
 
 
 def _wrapped_acquire(plain_acquire: Any) -> Any:
-    @functools.wraps(plain_acquire)
-    async def acquire_on_behalf_of(self: Any, borrower: Any) -> None:
+    async def wait_for_token(self: Any, borrower: Any) -> None:
         start_ns = perf_counter_ns()
         try:
             await plain_acquire(self, borrower)
@@ -79,11 +76,15 @@ def _wrapped_acquire(plain_acquire: Any) -> Any:
         activity = current_activity()
         pool = known_pool(self)  # of threads; else it is a limit of the service's own
         if activity is not None and pool is not None:
-            now_ns = activity.token_ns = perf_counter_ns()
             try:
-                name_waits(activity, start_ns, now_ns, WAIT_LIMITER, pool)
+                name_waits(activity, start_ns, perf_counter_ns(), WAIT_LIMITER, pool)
             except Exception as error:
                 probe_failed("anyio", error)
+
+    @functools.wraps(plain_acquire)
+    def acquire_on_behalf_of(self: Any, borrower: Any) -> Any:
+        # anyio's own coroutine where a token is free: it only yields once
+        return plain_acquire(self, borrower) if self.available_tokens > 0 else wait_for_token(self, borrower)
 
     return acquire_on_behalf_of
 
@@ -110,20 +111,6 @@ def _behind_partials(function: Any) -> Any:
     while isinstance(function, functools.partial):
         function = function.func
     return function
-
-
-def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any) -> Any:
-    if job is not None:
-        spawner: Activity | None = job.spawner
-        if spawner is not None and spawner.token_ns > job.born_ns:
-            job.born_ns = spawner.token_ns
-    try:
-        return run_job(pool, job, held, function, *args)
-    except BaseException as error:
-        take_this_frame_out(error)
-        raise
-    finally:
-        function = args = None  # type: ignore[assignment]
 
 
 def _size(limiter: Any) -> int:
