@@ -56,6 +56,9 @@ FASTER: Final[Table] = (
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
      "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
      "answers."),
+    (r":logging: ",
+     "Log less here, or give the formatting to a thread: a logging.handlers.QueueHandler whose listener's handler has the "
+     "formatter. It holds the GIL there, too: what is not formatted costs nothing."),
     (r"^loop",
      "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
      "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "

@@ -52,14 +52,15 @@ def computing(group: Group) -> Iterator[Pattern]:
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
-        longest = rows.nlargest(1, "ns").iloc[0]
-        of = around.loc[around["span_id"] == longest["culprit_span_id"], "attributes"]
-        attributes: dict[str, Any] = next(iter(of), {})
+        shown = str(rows.groupby("span_name")["ns"].sum().idxmax())
+        longest = rows[rows["span_name"] == shown].nlargest(1, "ns").iloc[0]
+        attributes = _attributes(around, longest["culprit_span_id"])
+        is_its = _attributes(around, bare[longest["span_id"]]).get(schema.CODE_FUNCTION, name) == name
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
-            "inside": _inside(str(longest["span_name"]), attributes, name), "mean_ns": ns / group.count, "share": ns / whole_ns,
+            "inside": _inside(shown, attributes, name) if is_its else "", "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
             "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}").format(function=name),
@@ -80,6 +81,10 @@ def spins(group: Group) -> Iterator[Pattern]:
     for function, file, line, _ in rows_of(tasks[0], schema.RAN)[:1]:
         sums = {"times": steps / len(group.requests), "mean_ns": turned_ns / len(group.requests)}
         yield Pattern(Situation.SPINS, None, {"where": f"{function}{in_brackets(place(file, line))}", **sums})
+
+
+def _attributes(spans: pd.DataFrame, span_id: str) -> dict[str, Any]:
+    return next(iter(spans.loc[spans["span_id"] == span_id, "attributes"]), {})
 
 
 def _inside(shown: str, attributes: dict[str, Any], function: str) -> str:

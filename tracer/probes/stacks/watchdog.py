@@ -35,6 +35,7 @@ _REST_S: Final = 0.1  # between two looks, where no alarm tells of a long callba
 _SOUND_S: Final = 2.0  # the longest sleep with an alarm
 _MOST_SETS: Final = 128  # of the alarm in such a sleep: a loop that wakes up more often is looked at periodically
 _LONG_NS: Final = LOOKED_AT_NS  # of a callback or job
+_LATE: Final = 3  # intervals: a first look waits for one, and for the GIL
 _MOST_JOBS: Final = 2  # at a time: each costs some 20 µs
 _LOOKED_NS: Final = attrgetter("looked_ns")
 
@@ -161,7 +162,8 @@ def _look_at_loops(recorder: Recorder, pace: _Pace, holders: "_Holders", seen: "
             if run_start_ns and age_ns >= _LONG_NS:
                 if age_ns >= pace.interval_ns:
                     pace.work_goes_on()
-                if (place := _look_at(seen, loop, run_start_ns, age_ns)) is not None:
+                is_late = age_ns > _LATE * pace.interval_ns
+                if (place := _look_at(seen, loop, run_start_ns, age_ns, is_late=is_late)) is not None:
                     holders.note(loop.native_id, place)
     except Exception as error:
         recorder.look_at_loops = None
@@ -175,10 +177,10 @@ def _look_at_unsent(recorder: Recorder) -> None:
             recorder.unsent.append(left)
 
 
-def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: int) -> Place | None:
+def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: int, *, is_late: bool) -> Place | None:
     known = seen.get(loop.thread_id)
     if known is None or known.run_start_ns != run_start_ns:
-        known = seen[loop.thread_id] = _Seen(run_start_ns, loop.sample)
+        known = seen[loop.thread_id] = _Seen(run_start_ns, loop.sample if is_late else None)
     if age_ns >= known.next_age_ns:
         return known.look(loop, age_ns)
     return None
@@ -239,7 +241,7 @@ class _Seen:
         self.next_age_ns = 0
         self.first: tuple[int, int] | None = None  # its age and its thread's CPU time at the first look, ns
         self.places: Counter[Place] = Counter()
-        # a garbage collection may have sampled it within C code that holds the GIL
+        # a garbage collection has sampled it: within C code that held the GIL, where the first look comes late
         if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()

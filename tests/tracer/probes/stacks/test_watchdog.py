@@ -76,6 +76,27 @@ def test_what_a_collection_showed_of_c_code_counts_as_a_look(looked_at: int, tol
     assert (run_start_ns, sample.place.function.rsplit(".", 1)[-1]) == (7, told)
 
 
+@pytest.mark.parametrize(
+    ("age_ns", "told"), [(2_000_000_000, "parse"), (12_000_000, "here")], ids=["late, as behind C code", "in time"]
+)
+def test_where_the_first_look_comes_in_time_a_collection_before_it_tells_nothing(age_ns: int, told: str) -> None:
+    """Who makes objects is met by each collection, whatever else ran."""
+
+    def here() -> None:
+        watchdog._look_at_loops(recorder, pace, holders, {})
+
+    run_start_ns = time.perf_counter_ns() - age_ns
+    loop: Any = SimpleNamespace(
+        thread_id=threading.get_ident(), native_id=threading.get_native_id(), run_start_ns=run_start_ns,
+        running_since_ns=lambda: run_start_ns, sample=(run_start_ns, Sample(Place("parse", "service.py", 3), None)),
+    )  # fmt: skip
+    recorder: Any = SimpleNamespace(loops=[loop])
+    pace: Any = SimpleNamespace(interval_ns=10_000_000, work_goes_on=lambda: None)
+    holders: Any = SimpleNamespace(note=lambda *_: None)
+    here()
+    assert loop.sample[1].place.function.rsplit(".", 1)[-1] == told
+
+
 def test_a_long_callback_has_the_part_of_the_time_in_which_it_computed() -> None:
     loop: Any = SimpleNamespace(
         thread_id=threading.get_ident(), native_id=threading.get_native_id(), run_start_ns=7, sample=None
