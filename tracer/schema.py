@@ -237,6 +237,8 @@ FOR_SIGNAL: Final = (
     r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Event|Condition|Barrier|Queue)\b"
     r"|anyio\.(?:.*\.)?(?:Condition|Event|ResourceGuard)\b)"
 )
+# of these, what nobody can take: who sets one gives to all
+FOR_EVENT: Final = r"(?:asyncio\.(?:locks\.)?|anyio\.(?:.*\.)?)Event\b"
 # limits by themselves, which others can hold: its holder is the culprit, and did not do the waiter's work
 FOR_HELD: Final = (
     r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"

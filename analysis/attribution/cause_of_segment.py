@@ -18,6 +18,7 @@ from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, taken
 from whywait.tracer import schema
 
+_TURN: Final = "its turn, behind another request"
 _AT_ONCE_NS: Final = 1_000_000
 # what a request does for itself: found in the activity of another one, it is what this one waited behind
 _OWN: Final = [NUMBER[one] for one in (Cause.COMPUTE, Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.BLOCKING_IO)]
@@ -54,11 +55,12 @@ def describe(
     behind = np.flatnonzero(of_others & np.isin(cause, _OWN))
     evidence[behind] = Evidence.INFERRED.value
     shared = _shared(spans, activities) if len(behind) else behind
-    is_shared = np.isin(_key(spans, mine[behind], segments.activity[behind]), shared)
-    is_shared &= cause[behind] == NUMBER[Cause.AWAIT_IO]
-    words = np.where(is_shared, "shared with another request", "its turn, behind another request")
+    given = _given(spans, activities, request_rows) if len(behind) else behind
+    of_both, awaits = _key(spans, mine[behind], segments.activity[behind]), cause[behind] == NUMBER[Cause.AWAIT_IO]
+    is_shared, is_given = np.isin(of_both, shared) & awaits, np.isin(of_both, given) & awaits
+    words = np.select([is_shared, is_given], ["shared with another request", "given by another request"], _TURN)
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
-    cause[behind[~is_shared]] = NUMBER[Cause.LIMITER_WAIT]
+    cause[behind[~(is_shared | is_given)]] = NUMBER[Cause.LIMITER_WAIT]
     return Described(
         cause=cause,
         evidence=evidence,
@@ -85,6 +87,26 @@ def _shared(spans: SpanTable, activities: Activities) -> Ints:
     of_root = np.array([root is True for root in spans.values(activities.row[by[at]], schema.ROOT)], dtype=bool)
     at = at[~of_root & ~all_awaits(names, modules, f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}")]
     return np.unique(_key(spans, activities.trace[of[at]], by[at]))
+
+
+def _given(spans: SpanTable, activities: Activities, request_rows: Ints) -> Ints:
+    """The activities of one request that set an event for which others wait: nobody's turn came, if no request of its
+    endpoint waits there itself. A pool made by hand of events is given by those who wait for it, too."""
+    waits = activities.waits
+    of = np.searchsorted(activities.vstart, waits.vstart, side="right") - 1
+    names, modules, calls = (spans.texts(waits.row, key) for key in (schema.FOR, schema.FOR_MODULE, schema.FOR_CALL))
+    at = np.flatnonzero(all_awaits(names, modules, schema.FOR_EVENT) & (calls == ""))
+    endpoints = dict(zip(spans.traces[request_rows].tolist(), spans.names[request_rows], strict=True))
+    places = list(
+        zip(*(spans.texts(waits.row[at], key) for key in (schema.CODE_FILE, schema.CODE_FUNCTION)), strict=True)
+    )
+    who = [endpoints.get(one) for one in activities.trace[of[at]].tolist()]
+    there = {*zip(places, who, strict=True)}
+    by = waits.waker[at]
+    gives = [endpoints.get(one) for one in taken(activities.trace, by).tolist()]
+    never = np.array([(place, one) not in there for place, one in zip(places, gives, strict=True)], dtype=bool)
+    at, by = at[never & (by >= 0)], by[never & (by >= 0)]
+    return np.unique(_key(spans, activities.trace[of[at]], by))
 
 
 def _key(spans: SpanTable, trace: Ints, activity: Ints) -> Ints:

@@ -312,11 +312,11 @@ def test_what_another_request_did_meanwhile_is_a_turn(waker: str) -> None:
 
 @pytest.mark.parametrize(
     ("awaited", "ends", "cause"),
-    [("profile_of", "", "await_io"), ("profile_of", "---", "limiter_wait"), ("Event.wait", "", "limiter_wait")],
+    [("profile_of", "", "await_io"), ("profile_of", "---", "limiter_wait"), ("Condition.wait", "", "limiter_wait")],
     ids=["its result", "it goes on", "a signal"],
 )
 def test_the_result_of_a_task_of_another_request_is_shared_work(awaited: str, ends: str, cause: str) -> None:
-    module = {schema.FOR_MODULE: "asyncio.locks" if awaited == "Event.wait" else "app"}
+    module = {schema.FOR_MODULE: "asyncio.locks" if awaited == "Condition.wait" else "app"}
     at = {schema.CODE_FUNCTION: "load", schema.CODE_FILE: "app.py", schema.CODE_LINE: 9}
     result = analysis.analyze(
         drawn(
@@ -337,6 +337,33 @@ def test_the_result_of_a_task_of_another_request_is_shared_work(awaited: str, en
     assert (chief["cause"], chief["culprit"], chief["culprit_line"]) == (cause, "load", 9)
     words = "shared with another request: " if cause == "await_io" else "its turn, behind another request: "
     assert chief["detail"] == f"{words}awaiting something in load (app.py:9)"
+
+
+@pytest.mark.parametrize("waits_too", [False, True], ids=["who gives it never waits there", "a pool made of events"])
+def test_an_event_that_another_endpoint_sets_is_given_and_nobodys_turn(waits_too: bool) -> None:
+    event = {
+        schema.FOR: "Event.wait", schema.FOR_MODULE: "asyncio.locks", schema.CODE_FUNCTION: "take", schema.CODE_FILE: "app.py",
+    }  # fmt: skip
+    at = {schema.CODE_FUNCTION: "load", schema.CODE_FILE: "app.py", schema.CODE_LINE: 9}
+    result = analysis.analyze(
+        drawn(
+            """
+        server GET         |--------------|
+        task   root GET    |--------------|     cpu=5
+        wait   w    root     |---------|        waker=other
+        server POST      |------------------|   trace=b
+        task   other POST|------------------|   trace=b cpu=9
+        wait   own  other   |-------|           trace=b waker=io
+        wait   too  other |-|                   trace=b waker=io
+    """,
+            {"own": at, "w": event, "too": event if waits_too else {}},
+        )
+    )
+    mine = result.causes[result.causes["trace_id"] == trace_id("a")]
+    chief = mine.loc[mine["amount_ns"].idxmax()]
+    assert (chief["culprit"], chief["culprit_line"]) == ("load", 9)
+    assert chief["cause"] == ("limiter_wait" if waits_too else "await_io")
+    assert chief["detail"].startswith("its turn" if waits_too else "given by another request: ")
 
 
 def test_a_handover_divides_by_the_workers_own_cpu_and_run_queue() -> None:
