@@ -51,7 +51,7 @@ def _numbers(group: Group, rows: pd.DataFrame, made: pd.DataFrame) -> dict[str, 
 def _step(attributes: dict[str, Any]) -> str:
     if attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER:  # a time limit: no connection came of it
         return ""
-    step = str(attributes.get(schema.FOR_STEP) or _IN_THREADS.get(str(attributes.get(schema.FOR)), ""))
+    step = _IN_THREADS.get(str(attributes.get(schema.FOR))) or str(attributes.get(schema.FOR_STEP) or "")
     return step if step in _NUMBERS.values() else ""
 
 
