@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import rows_of
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
@@ -21,10 +22,15 @@ _NUMBERS: Final = {
     "look_up_ns": schema.STEP_LOOK_UP, "connect_ns": schema.STEP_CONNECT, "tls_ns": schema.STEP_TLS, "other_ns": "",
 }  # fmt: skip
 _WAITS: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO)
+_OWN: Final = (
+    Cause.COMPUTE,
+    Cause.GC_PAUSE,
+)  # what a request does itself; in the others it waits for some that make clients
+_CONNECTS_IN_C: Final = frozenset({"grpc"})  # packages
 
 
 def connecting(group: Group) -> Iterator[Pattern]:
-    """Yield the clients that most requests made, where that took long, and what part of a wait for others passed in
+    """Yield the clients that most requests made, where that took long, or their first call connects unseen, and what part of a wait for others passed in
     making connections, where most requests did."""
     yield from _clients(group)
     rows = pd.concat([group.of(cause) for cause in _WAITS])
@@ -57,11 +63,25 @@ def _step(attributes: dict[str, Any]) -> str:
 
 def _clients(group: Group) -> Iterator[Pattern]:
     spans = group.own_spans[attribute(group.own_spans, schema.PHASE) == schema.PHASE_CLIENT]
-    mean_ns = float((spans["end_ns"] - spans["start_ns"]).sum()) / len(group.requests)
-    if spans["trace_id"].nunique() < MIN_HELD * len(group.requests) or mean_ns < group.least_ns:
+    if spans.empty or spans["trace_id"].nunique() < MIN_HELD * len(group.requests):
         return
+    mean_ns = float((spans["end_ns"] - spans["start_ns"]).sum()) / len(group.requests)
     name = str(spans["name"].mode().iloc[0]).removeprefix(f"{schema.PHASE_CLIENT}: ")
     found = {"client": name, "per_request": len(spans) / len(group.requests), "mean_ns": mean_ns}
-    for cause in (Cause.COMPUTE, Cause.LOOP_BUSY, Cause.GIL_WAIT):
-        if cause in group.significant:
+    for cause in (*_OWN, Cause.LOOP_BUSY, Cause.GIL_WAIT):
+        is_most = cause not in _OWN or mean_ns >= MIN_KNOWN * group.means.get(cause, 0)
+        if cause in group.significant and mean_ns >= group.least_ns and is_most:
             yield Pattern(Situation.CLIENT_PER_REQUEST, cause, found)
+    makers = {*attribute(spans, schema.CODE_FUNCTION)}
+    for cause in _WAITS:
+        if len(group.most_of(cause, lambda one: _connects_unseen(one, name, makers))):
+            yield Pattern(Situation.CLIENT_PER_REQUEST, cause, found)
+
+
+def _connects_unseen(attributes: dict[str, Any], client: str, makers: set[Any]) -> bool:
+    """Whether a wait of who made the client is in code in C, which shows no step of a connection: a library's, or a system
+    call that only samples saw."""
+    package = attributes.get(schema.FOR_PACKAGE)
+    if package in _CONNECTS_IN_C:
+        return client.partition(".")[0] == package and attributes.get(schema.CODE_FUNCTION) in makers
+    return not package and any(function in makers for function, *_ in rows_of(attributes, schema.CALLED))
