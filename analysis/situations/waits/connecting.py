@@ -30,8 +30,8 @@ _CONNECTS_IN_C: Final = frozenset({"grpc"})  # packages
 
 
 def connecting(group: Group) -> Iterator[Pattern]:
-    """Yield the clients that most requests made, where that took long, or their first call connects unseen, and what part of a wait for others passed in
-    making connections, where most requests did."""
+    """Yield the clients that most requests made, where that took long, or their first call connects unseen; and what part
+    of a wait for others passed in making connections, where most requests did."""
     yield from _clients(group)
     rows = pd.concat([group.of(cause) for cause in _WAITS])
     rows = rows.assign(step=[_step(one) for one in group.attributes_of(rows)])
@@ -41,8 +41,15 @@ def connecting(group: Group) -> Iterator[Pattern]:
         return
     for cause in _WAITS:
         own_ns, making_ns = (one.loc[one["cause"] == cause, "amount_ns"].sum() for one in (rows, made))
-        if making_ns >= MIN_KNOWN * own_ns > 0:
+        if making_ns >= MIN_KNOWN * own_ns > 0 and not _stops_loop(group, cause):
             yield Pattern(Situation.CONNECTS, cause, found)
+
+
+def _stops_loop(group: Group, cause: Cause) -> bool:
+    """Whether most of it passes on the event loop, which is to be mended first."""
+    own = group.of(cause)
+    on_loop = own.loc[group.kinds_of(own) == schema.KIND_TASK, "amount_ns"].sum()
+    return cause is Cause.BLOCKING_IO and bool(on_loop * 2 >= own["amount_ns"].sum())
 
 
 def _numbers(group: Group, rows: pd.DataFrame, made: pd.DataFrame) -> dict[str, float]:
@@ -74,7 +81,8 @@ def _clients(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.CLIENT_PER_REQUEST, cause, found)
     makers = {*attribute(spans, schema.CODE_FUNCTION)}
     for cause in _WAITS:
-        if len(group.most_of(cause, lambda one: _connects_unseen(one, name, makers))):
+        unseen = group.most_of(cause, lambda one: _connects_unseen(one, name, makers))
+        if len(unseen) and not _stops_loop(group, cause):
             yield Pattern(Situation.CLIENT_PER_REQUEST, cause, found)
 
 

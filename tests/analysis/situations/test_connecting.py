@@ -60,6 +60,16 @@ def test_in_a_thread_the_blocking_call_is_the_step(awaited: str, connects: bool)
     assert (found.judgement.reasons[0].remedy.key == "blocking_io/connects") == connects
 
 
+def test_where_a_connection_made_by_a_blocking_call_stops_the_loop_that_is_mended_first() -> None:
+    picture = """
+    server GET        |------------------------------|
+    task   root       |------------------------------|
+    wait   c  root    |-----------------------------|    type=blocking_io for=socket.connect
+    """
+    found = of(picture, {})
+    assert found.judgement.reasons[0].remedy.key == "blocking_io/blocks_loop"
+
+
 def test_kept_connections_are_no_such_case() -> None:
     assert Situation.CONNECTS not in [one.kind for one in of(ASKS, {}).judgement.situations]
 
