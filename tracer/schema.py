@@ -273,6 +273,7 @@ LOCK_KIND_IMPORT: Final = "import lock of "  # and the module
 LOCK_FILE: Final = "whywait.lock.file"  # where it was made
 LOCK_LINE: Final = "whywait.lock.line"
 LOCK_FUNCTION: Final = "whywait.lock.function"
+LOCK_ID: Final = "whywait.lock.id"  # int, of a loop's lock or semaphore: its number in its process
 LOCK_WAITERS: Final = "whywait.lock.waiters"  # threads of requests that waited when this wait began, this one included
 LOCK_HOLDS: Final = "whywait.lock.holds"  # number of holds during the wait
 # on phase spans: a call of a logging handler; on wait spans: the wait was inside one

@@ -17,6 +17,7 @@ from whywait.tracer import schema
 _NUMBERS: Final = {
     "cpu_ns": schema.CPU_NS, "run_queue_ns": schema.RUN_QUEUE_NS, "gil_ns": schema.GIL_NS, "run_ns": schema.RUN_NS,
     "size": schema.POOL_SIZE, "pool_id": schema.POOL_ID, "device_ns": schema.DEVICE_NS, "cpus": schema.CPU_COUNT,
+    "lock": schema.LOCK_ID,
 }  # fmt: skip
 _TEXTS: Final = {
     "kind": schema.KIND,
@@ -68,10 +69,19 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     table["device_ns"] = table["device_ns"].where(table["device_ns"] > 0, table["ns"])
     is_wait = [kind == schema.KIND_WAIT for kind in table["kind"].tolist()]
     table["of"] = objects([_what(one) if waits else "" for one, waits in zip(found, is_wait, strict=True)])
+    table["of"] = _one_name(table)
     table["limited"] = all_awaits(table["awaited"], table["module"], schema.FOR_HELD)
     table["limited"] &= table["wait"] == schema.WAIT_AWAIT
     table = _with_pools(table, found)
     return _with_requests(table, analysis)
+
+
+def _one_name(table: pd.DataFrame) -> "pd.Series[Any]":
+    """Return what each wait was for, by one name a lock, where several lines wait for it: by that where most time passed."""
+    keys = ["process", "lock"]
+    sums = table[table["lock"] > 0].groupby([*keys, "of"])["ns"].sum().sort_values()
+    chief = table[keys].merge(sums.reset_index().drop_duplicates(keys, keep="last"), on=keys, how="left")["of"]
+    return chief.set_axis(table.index).fillna(table["of"])
 
 
 def _processes(of: pd.DataFrame, asked: "dict[str, list[Any]]") -> list[str]:

@@ -51,7 +51,7 @@ INSTEAD: Final[Table] = (
      "set by loop.call_soon_threadsafe"),
     (r"", "call it in await asyncio.to_thread(...)"),
 )  # fmt: skip
-# where it computes, whose code, which function -> what to do
+# where it computes, whose code, which function, how often -> what to do
 FASTER: Final[Table] = (
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
      "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
@@ -59,6 +59,9 @@ FASTER: Final[Table] = (
     (r":logging: ",
      "Log less here, or give the formatting to a thread: a logging.handlers.QueueHandler whose listener's handler has the "
      "formatter. It holds the GIL there, too: what is not formatted costs nothing."),
+    (r"\.__(?:init|new|post_init)__ in most requests$",
+     "{function} makes an object in each request: where it is the same for all of them, make it once, at start-up, and keep it. "
+     "Else make that faster (vectorise, cache, batch), or in a process pool."),
     (r"^loop",
      "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
      "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "

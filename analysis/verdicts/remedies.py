@@ -42,9 +42,12 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "before gc.freeze()."),
     (tuple(Cause), Situation.COLD_START,
      "Do it at start-up, before the first request: {detail}."),
-    ((Cause.COMPUTE, Cause.LOOP_BUSY, Cause.GIL_WAIT), Situation.CLIENT_PER_REQUEST,
+    ((Cause.COMPUTE, Cause.GC_PAUSE, Cause.LOOP_BUSY, Cause.GIL_WAIT), Situation.CLIENT_PER_REQUEST,
      "Make the client ({client}) once, at start-up, and use it in all requests: to make one loads TLS certificates and "
      "more, and its connections cannot be kept."),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CLIENT_PER_REQUEST,
+     "Make it ({client}) once, at start-up, and use it in all requests: each new one must connect (name look-up, TCP, TLS, "
+     "log-in) before its first answer, which is in this wait."),
     (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections: "
      "what passes before the question is sent is saved."),

@@ -43,11 +43,14 @@ CUPY: Final = {
     "cupy.asnumpy": Rule(s.PHASE_FROM_DEVICE, device=current_device),
 }
 
-CLIENTS: Final = dict.fromkeys(
-    (
+CLIENTS: Final = {
+    name: Rule(s.PHASE_CLIENT, name.removesuffix(".__init__"), outermost=True)
+    for name in (
         "httpx.AsyncClient.__init__", "httpx.Client.__init__", "aiohttp.ClientSession.__init__", "requests.Session.__init__",
-        "openai.AsyncOpenAI.__init__", "openai.OpenAI.__init__", "boto3.session.Session.client", "pymongo.MongoClient.__init__",
-        "pymongo.AsyncMongoClient.__init__", "elasticsearch.AsyncElasticsearch.__init__", "sqlalchemy.create_engine", "ssl.create_default_context",
-    ),
-    Rule(s.PHASE_CLIENT, outermost=True),
-)  # fmt: skip
+        "openai.AsyncOpenAI.__init__", "openai.OpenAI.__init__", "boto3.session.Session.client", "boto3.session.Session.resource",
+        "botocore.session.Session.create_client", "pymongo.MongoClient.__init__", "pymongo.AsyncMongoClient.__init__",
+        "elasticsearch.AsyncElasticsearch.__init__", "sqlalchemy.create_engine", "sqlalchemy.ext.asyncio.create_async_engine",
+        "ssl.create_default_context", "ssl.SSLContext.load_verify_locations", "grpc.insecure_channel", "grpc.secure_channel",
+        "grpc.aio.insecure_channel", "grpc.aio.secure_channel",
+    )
+}  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 from whywait.tracer.adapters.rule import Rule
 from whywait.tracer.adapters.steps import step_name
+from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
@@ -18,7 +19,7 @@ from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.occupancy import DeviceCall, Occupancy
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Phase, Request
-from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
+from whywait.tracer.schema import PHASE_CLIENT, PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
 _RECENT_NS = 200_000  # reading the run queue costs as much as the rest: a reading up to this age is used again
@@ -152,7 +153,8 @@ def _record(
     length_ns = end_ns - made.start_ns
     if outer is not None:
         outer.inner_ns += length_ns
-    if length_ns >= MIN_RESOLUTION_NS and _room(request):
+    # a client is told by its number too: what is long may be its first call
+    if (length_ns >= MIN_RESOLUTION_NS or made.rule.phase == PHASE_CLIENT) and _room(request):
         _keep(made, activity, end_ns, call, error)
     else:
         _sum_up(made, activity, length_ns)
@@ -171,9 +173,10 @@ def _keep(
             run_queue = min(queued_ns - made.run_queue_ns, length_ns - cpu_ns)
     parent_id = current_span_id()
     activity.is_parent = True
+    place = caller_place() if made.rule.phase == PHASE_CLIENT else None
     activity.request.phases.append(
         Phase(
-            made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,
+            made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, place,
             error_name(error), False, made.rule.phase, made.small, call,
         )
     )  # fmt: skip

@@ -222,21 +222,23 @@ def user_place(frame: FrameType | None) -> Place | None:
     return innermost if found is None else place_of_frame(found)
 
 
-def library_call(frame: FrameType | None) -> tuple[str, str]:
+def library_call(frame: FrameType | None) -> tuple[str, str, str]:
     """The library's function that the user's code called, of a stack that waits, and its package; "" where it is what waits
-    (`queue.Queue.get`), and where there is no code of the user's."""
+    (`queue.Queue.get`), and where there is no code of the user's. And schema.STEP_*, where it makes a connection."""
     called: CodeType | None = None
+    step, pings = "", False  # a pool asks whether a connection that it has still answers
     for _ in range(_MAX_DEPTH):
         if frame is None or not is_library((code := frame.f_code).co_filename):
             break
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
-            return "", ""
+            return "", "", ""
         if not code.co_filename.startswith(_OURS):
-            called = code
+            called, pings = code, pings or "ping" in code.co_name
+            step = step or ("" if pings else _step(code.co_name))
         frame = frame.f_back
     if frame is None or called is None or (package := module_of(called.co_filename).partition(".")[0]) in _PRIMITIVE:
-        return "", ""
-    return called.co_qualname.partition(".<locals>")[0], package
+        return "", "", step
+    return called.co_qualname.partition(".<locals>")[0], package, step
 
 
 def place_here(frame: FrameType) -> Place | None:

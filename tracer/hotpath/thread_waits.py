@@ -56,8 +56,10 @@ def keep_wait(
         return
     frame = sys._getframe(1)
     asks = frame.f_back if waited.what == "time.sleep" else None
-    step = pause_of(asks.f_code, asks.f_lasti) if asks is not None else ""
-    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], *library_call(frame), step)
+    call, package, step = library_call(frame)
+    if asks is not None:
+        step = pause_of(asks.f_code, asks.f_lasti)
+    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], call, package, step)
     record_wait(
         activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, run_queue_ns(),
         queue_before_ns,

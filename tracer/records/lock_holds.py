@@ -33,6 +33,7 @@ class Release(NamedTuple):
     end_ns: int
     place: Place
     stood: Stood
+    lock: int  # its number in this session
     holds: deque[Hold] | None = None  # the latest of this lock, this one included; None of what several may hold
 
 

@@ -118,6 +118,8 @@ def _wait(attributes: Attributes, wait: spec.AboutWait) -> None:
     put.put_blockers(attributes, wait)
     put.put_occupants(attributes, wait.occupants)
     put.put_lock(attributes, wait.lock)
+    if wait.lock_id:
+        attributes[s.LOCK_ID] = wait.lock_id
     if wait.handler or wait.device or wait.starts_process:
         put_known(attributes, {s.HANDLER: wait.handler, s.DEVICE: wait.device, s.PROCESS: wait.starts_process})
     if wait.around:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from whywait.tracer.records.request import Phase
+from whywait.tracer.schema import PHASE_CLIENT
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Settled:
 
 def settle(phases: Sequence[Phase], resolution_ns: int) -> Settled:
     """Return the phases with their parents, without those of adapters below the resolution, unless they waited for a
-    device."""
+    device, or made a client, which is told by its number."""
     settled = Settled()
     by_activity: dict[int, list[Phase]] = {}
     for phase in phases:
@@ -52,7 +53,9 @@ def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], Coun
     short = {
         at
         for at in order
-        if own[at].word and own[at].device is None and own[at].end_ns - own[at].start_ns < resolution_ns
+        if own[at].word not in ("", PHASE_CLIENT)
+        and own[at].device is None
+        and own[at].end_ns - own[at].start_ns < resolution_ns
     }
     sums, of_activity = _sums(own, order, around, short)
     kept = [

@@ -142,6 +142,7 @@ class AboutWait(NamedTuple):
     around: int = 0  # the innermost span around it, if that is not its activity's
     task: str = ""  # of no request, whose wait it is a part of
     turns: int = 0  # such parts of one wait at its place
+    lock_id: int = 0  # of a loop's lock or semaphore; 0: none, or not known
     kind: str = s.KIND_WAIT
 
     @property

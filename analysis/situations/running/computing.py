@@ -9,7 +9,7 @@ from whywait.analysis.attribution.culprit_names import is_librarys, positive_ns,
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_MEAN_NS
+from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
 from whywait.analysis.situations.what_helps import FASTER, look_up
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -57,13 +57,14 @@ def computing(group: Group) -> Iterator[Pattern]:
         attributes = _attributes(around, longest["culprit_span_id"])
         is_its = _attributes(around, bare[longest["span_id"]]).get(schema.CODE_FUNCTION, name) == name
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
+        often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
         whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
             "inside": _inside(shown, attributes, name) if is_its else "", "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
-            "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}").format(function=name),
+            "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}{often}").format(function=name),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
 

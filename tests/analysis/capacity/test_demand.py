@@ -75,6 +75,26 @@ task   rootd GETd    |------------------|               trace=d
     assert sorted(holds["wait_ns"] / UNIT_NS) == [0, 4, 8, 12]
 
 
+@pytest.mark.parametrize("number_of_b", [5, 6])
+def test_a_loops_lock_has_one_name_on_all_lines_that_wait_for_it(number_of_b: int) -> None:
+    """By its number; without one (c), or with another one, a line's wait is called by the line."""
+    picture = "".join(
+        f"""
+server GET{n}          |------------------|               trace={n}
+task   root{n} GET{n}   |------------------|               trace={n}
+wait   lk{n} root{n}    |{"-" * length}|         type=await trace={n}
+"""
+        for n, length in (("a", 3), ("b", 7), ("c", 11))
+    )
+    wait = {schema.FOR: "Lock.acquire", schema.FOR_MODULE: "asyncio.locks", schema.CODE_FILE: "db.py"}
+    lines = {"lka": {schema.LOCK_ID: 5, schema.CODE_LINE: 1}, "lkb": {schema.LOCK_ID: number_of_b, schema.CODE_LINE: 2}}
+    lines["lkc"] = {schema.CODE_LINE: 3}
+    found = demand(analyze(drawn(picture, {name: wait | more for name, more in lines.items()})))
+    locks = found[found["resource"] == Resource.LOCK]
+    of_a = 2 if number_of_b == 5 else 1
+    assert sorted(locks["name"]) == sorted(f"Lock.acquire (db.py:{line})" for line in (of_a, 2, 3))
+
+
 NATIVE = """
 server GETa       |--------------------|      trace=a
 task   ta         |--------------------|      trace=a

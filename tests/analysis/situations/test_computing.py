@@ -59,6 +59,27 @@ def test_the_function_that_computes_on_the_loop_is_the_answer() -> None:
     assert "computes on the event loop: 14.0 ms per request, in 2 stretches." in found.text
 
 
+@pytest.mark.parametrize(
+    ("function", "others", "kept"),
+    [("Catalogue.__init__", 0, True), ("Catalogue.__init__", 2, False), ("Catalogue.load", 0, False)],
+)
+def test_what_is_made_in_most_requests_could_be_kept(function: str, others: int, kept: bool) -> None:
+    """Others do not make it: it is made once already, or for a few."""
+    idle = "".join(
+        f"""
+    server GET{n}        |-----------------| trace={n}
+    task   root{n} GET{n} |-----------------|   cpu=1 trace={n}
+"""
+        for n in "bc"[:others]
+    )
+    one = {**SCORE, schema.CODE_FUNCTION: function}
+    found = analysis.analyze(
+        drawn(ON_LOOP + idle, {"b1": one, "b2": one}).replace({"name": {"GETb": "GET", "GETc": "GET"}})
+    )
+    (whole,) = verdict(found)
+    assert ("make it once, at start-up, and keep it" in whole.remedy) == kept
+
+
 def test_whether_it_is_on_the_loop_is_not_read_from_a_name() -> None:
     _, (computes,) = told(ON_LOOP, {"b1": SCORE, "b2": SCORE}, {"root": "job nightly"})
     assert (computes.kind, computes.on) == (Situation.COMPUTES_ON_LOOP, "loop")

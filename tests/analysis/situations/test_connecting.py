@@ -60,11 +60,21 @@ def test_in_a_thread_the_blocking_call_is_the_step(awaited: str, connects: bool)
     assert (found.judgement.reasons[0].remedy.key == "blocking_io/connects") == connects
 
 
+def test_where_a_connection_made_by_a_blocking_call_stops_the_loop_that_is_mended_first() -> None:
+    picture = """
+    server GET        |------------------------------|
+    task   root       |------------------------------|
+    wait   c  root    |-----------------------------|    type=blocking_io for=socket.connect
+    """
+    found = of(picture, {})
+    assert found.judgement.reasons[0].remedy.key == "blocking_io/blocks_loop"
+
+
 def test_kept_connections_are_no_such_case() -> None:
     assert Situation.CONNECTS not in [one.kind for one in of(ASKS, {}).judgement.situations]
 
 
-@pytest.mark.parametrize(("length", "told"), [(20, True), (1, False)])
+@pytest.mark.parametrize(("length", "told"), [(20, True), (4, False), (1, False)])
 def test_a_client_made_in_a_request_is_told_with_what_it_costs_and_who_makes_it(length: int, told: bool) -> None:
     picture = f"""
     server GET        |----------------------------------------|
@@ -80,3 +90,41 @@ def test_a_client_made_in_a_request_is_told_with_what_it_costs_and_who_makes_it(
     assert (Situation.CLIENT_PER_REQUEST in [one.kind for one in found.judgement.situations]) == told
     if told:
         assert "AsyncClient, 1 times per request, which takes" in found.text
+
+
+@pytest.mark.parametrize("maker", ["fetch", "send_report"])
+@pytest.mark.parametrize("package", ["grpc", "httpx"])
+def test_a_channel_per_request_connects_in_its_first_call_where_no_step_is_seen(maker: str, package: str) -> None:
+    picture = """
+    server GET        |----------------------------------------|
+    task   root       |----------------------------------------|
+    phase  client root ||
+    wait   ask  root    |-------------------------------------|  waker=io for=wait
+    """
+    at = {schema.CODE_FUNCTION: "fetch", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
+    client = at | {schema.PHASE: schema.PHASE_CLIENT, schema.CODE_FUNCTION: maker}
+    spans = drawn(picture, {"client": client, "ask": at | {schema.FOR_CALL: "Call", schema.FOR_PACKAGE: package}})
+    spans["name"] = spans["name"].str.replace("client", f"client: {package}.insecure_channel")
+    (found,) = verdict(analyze(spans))
+    expected = "await_io/client_per_request" if (maker, package) == ("fetch", "grpc") else "await_io"
+    assert found.judgement.reasons[0].remedy.key == expected
+
+
+@pytest.mark.parametrize("called", ["fetch", "report"])
+def test_an_engine_per_request_connects_in_calls_that_only_samples_saw(called: str) -> None:
+    picture = """
+    server GET        |----------------------------------------|
+    task   root       |----------------------------------------|
+    wait   w  root    |---------------------------------------|  waker=job
+    job    job root   |---------------------------------------|
+    run    run job    |---------------------------------------|  cpu=1
+    phase  client job ||
+    """
+    saw = (["fetch"], ["/srv/app.py"], [4], [36_000_000])
+    rows = {one.key: value for one, value in zip(schema.CALLED, saw, strict=True)} if called == "fetch" else {}
+    run = {schema.CALL_NS: 38_000_000, schema.CALL: "poll", schema.SAMPLES: 9} | rows
+    client = {schema.PHASE: schema.PHASE_CLIENT, schema.CODE_FUNCTION: "fetch", schema.CODE_FILE: "/srv/app.py"}
+    (found,) = verdict(analyze(drawn(picture, {"run": run, "client": client})))
+    assert found.judgement.reasons[0].remedy.key == (
+        "blocking_io/client_per_request" if rows else "blocking_io/in_worker"
+    )

@@ -32,6 +32,7 @@ from tests.tracer.conftest import Traced
 from whywait import phase
 from whywait.tracer.adapters import AdapterError, Rule
 from whywait.tracer.records.current import here
+from whywait.tracer.schema import CODE_FILE, CODE_FUNCTION, PHASE_CLIENT
 
 ROOT = Path(__file__).resolve().parents[3]
 Begin = Callable[..., Traced]
@@ -209,6 +210,20 @@ def test_short_phases_are_sums_and_no_spans(traced_to: Begin, mylib: types.Modul
     assert all(span.ms >= 0.1 for span in long)
     (task,) = spans.of_kind("task")
     assert 0 < task["phases.tokenizing_ns"] < 20e6
+
+
+def test_a_client_is_told_however_short_its_making_and_who_made_it(traced_to: Begin, mylib: types.ModuleType) -> None:
+    whywait.adapters.register(mylib.__name__, {f"{mylib.__name__}.Model.version": Rule(PHASE_CLIENT, "mylib.Model")})
+    mylib.__dict__["usleep"] = lambda _: None
+    spans = traced_to()
+    with phase("request"):
+        mylib.Model.version()
+        time.sleep(0.2)  # 1% of it, the resolution, is far longer than that took
+    spans.stop()
+    (made,) = (span for span in spans.spans if span.name == "client: mylib.Model")
+    assert made.ms < 1
+    assert made.attributes[CODE_FILE] == __file__
+    assert made.attributes[CODE_FUNCTION] == "test_a_client_is_told_however_short_its_making_and_who_made_it"
 
 
 def test_more_phases_than_a_request_has_room_for_leave_it_whole(traced_to: Begin, mylib: types.ModuleType) -> None:

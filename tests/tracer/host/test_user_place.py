@@ -13,6 +13,7 @@ from weakref import ref
 
 import pytest
 
+from whywait.tracer import schema
 from whywait.tracer.host import code_location
 from whywait.tracer.host.code_location import function_of, is_wrapper, library_call, places_of_threads, user_place
 from whywait.tracer.hotpath import jobs, loop_history
@@ -23,7 +24,7 @@ RELAY = "def {}(*then): return then[0](*then[1:])"
 
 def called_through(*files: str) -> Any:
     """What the innermost is told, where a loop's callback calls a function of each file, outermost first."""
-    return _through(files, lambda: library_call(sys._getframe(1)))
+    return _through(files, lambda: library_call(sys._getframe(1)))[:2]
 
 
 def stack(*files: str) -> str | None:
@@ -37,9 +38,10 @@ def stack(*files: str) -> str | None:
     return found
 
 
-def _through(files: tuple[str, ...], innermost: Callable[[], Any]) -> Any:
+def _through(files: tuple[str, ...], innermost: Callable[[], Any], functions: tuple[str, ...] = ()) -> Any:
     chain = []
-    for name, file in (("_run", asyncio.events.__file__), *(("relay", file) for file in files)):
+    named = zip(functions or ("relay",) * len(files), files, strict=True)
+    for name, file in (("_run", asyncio.events.__file__), *named):
         names: dict[str, Any] = {}
         exec(compile(RELAY.format(name), file, "exec"), names)
         chain.append(names[name])
@@ -57,6 +59,23 @@ def _through(files: tuple[str, ...], innermost: Callable[[], Any]) -> Any:
 )
 def test_the_librarys_function_that_the_user_called(files: tuple[str, ...], called: tuple[str, str]) -> None:
     assert called_through(*files) == called
+
+
+@pytest.mark.parametrize(
+    ("functions", "step"),
+    [
+        (
+            ("quote", "get", "connect", "on_connect", "read_response"),
+            schema.STEP_CONNECT,
+        ),  # the greeting of a new connection
+        (("quote", "get", "connect", "do_handshake"), schema.STEP_TLS),  # the innermost
+        (("quote", "connect", "checkout", "do_ping", "read_response"), ""),  # of a kept one
+        (("connect", "get", "send_command", "read_response"), ""),  # the user's function is so called
+    ],
+)
+def test_a_thread_that_waits_below_a_librarys_connect_makes_a_connection(functions: tuple[str, ...], step: str) -> None:
+    files = ("/app/rank.py", *(SITE + f"{one}.py" for one in functions[1:]))
+    assert _through(files, lambda: library_call(sys._getframe(1)), functions)[2] == step
 
 
 @pytest.mark.parametrize(

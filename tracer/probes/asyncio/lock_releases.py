@@ -6,7 +6,7 @@ import functools
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import count, islice
 from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
 
@@ -37,18 +37,18 @@ available: Final = always
 _MOST = 256  # of one task, or of one lock: older ones are exported by now
 _MOST_WAITS = 50  # the latest of a task, read when it releases
 _MOST_OF_ALL = 500  # of all tasks of no request, the latest
-_Holds: TypeAlias = ByIdentity[deque[Hold]]  # by lock: what a service's own class says of equality is its own
+# by lock, what a service's own class says of equality is its own: its number, and the latest holds of what one may hold
+_Locks: TypeAlias = ByIdentity[tuple[int, deque[Hold] | None]]
 
 
 def install(_: Session) -> Undo:
     """Wraps `release` of each class, once it is imported; returns the undo."""
-    holds = _Holds()
-    return wrap_when_imported(name, _METHODS, lambda plain, waiters: _wrapped(plain, waiters, holds))
+    locks, numbers = _Locks(), count(1)
+    return wrap_when_imported(name, _METHODS, lambda plain, waiters: _wrapped(plain, waiters, locks, numbers))
 
 
-def _wrapped(plain: Callable[..., Any], waiters: str, all_holds: _Holds) -> Callable[..., Any]:
+def _wrapped(plain: Callable[..., Any], waiters: str, locks: _Locks, numbers: Iterator[int]) -> Callable[..., Any]:
     kind = plain.__qualname__.partition(".")[0]
-    holds = all_holds if kind == "Lock" else None
 
     @functools.wraps(plain)
     def release(self: Any, *borrower: Any) -> Any:
@@ -62,22 +62,18 @@ def _wrapped(plain: Callable[..., Any], waiters: str, all_holds: _Holds) -> Call
         finally:
             if start_ns:
                 try:
-                    _note(_of(self, holds) if holds is not None else None, kind, start_ns)
+                    found = locks.get(self)
+                    if found is None:
+                        found = next(numbers), deque(maxlen=_MOST) if kind == "Lock" else None
+                        locks.set(self, found)
+                    _note(*found, kind, start_ns)
                 except Exception as error:
                     probe_failed("releases", error)
 
     return release
 
 
-def _of(lock: Any, holds: _Holds) -> deque[Hold]:
-    found = holds.get(lock)
-    if found is None:
-        found = deque(maxlen=_MOST)
-        holds.set(lock, found)
-    return found
-
-
-def _note(holds: deque[Hold] | None, kind: str, start_ns: int) -> None:
+def _note(lock: int, holds: deque[Hold] | None, kind: str, start_ns: int) -> None:
     current, place = here.current, place_here(sys._getframe(2))
     if type(current) is tuple:  # its request has ended in this step
         current = current[1][0]
@@ -93,7 +89,7 @@ def _note(holds: deque[Hold] | None, kind: str, start_ns: int) -> None:
     if whose is not None:
         if whose.releases is None:
             whose.releases = deque(maxlen=_MOST)
-        whose.releases.append(Release(start_ns, perf_counter_ns(), place, stood, holds))
+        whose.releases.append(Release(start_ns, perf_counter_ns(), place, stood, lock, holds))
 
 
 def stood_here(by: Activity | None, kind: str, since_ns: int) -> Stood:

@@ -11,7 +11,7 @@ from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.job_sums import TURN, TURN_NS
-from whywait.tracer.records.lock_holds import Hold, Waited
+from whywait.tracer.records.lock_holds import Hold, Release, Waited
 from whywait.tracer.records.loop import Callback, Loop
 from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
 from whywait.tracer.records.request import Waker as WokenBy
@@ -109,6 +109,7 @@ def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int 
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
         around=wait.parent_id if wait.kind == s.WAIT_AWAIT and wait.parent_id != activity.parent_id else 0,
         task=part.task.co_qualname if part.task is not None else "", turns=part.turns,
+        lock_id=released.lock if (released := _release(wait)) is not None else 0,
     )  # fmt: skip
     drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 
@@ -188,24 +189,30 @@ def _blockers(observed: Observed | None, wait: Wait) -> tuple[list[Blocker], int
 
 
 def _releasers(wait: Wait) -> list[Blocker]:
-    by = wait.by
+    by, one = wait.by, _release(wait)
     if isinstance(by, Hold):  # who has it still
         return holders(wait.start_ns, wait.cause_ns, (by,))
+    if one is None:
+        return []
+    if held := ranked(holders(wait.start_ns, wait.cause_ns, one.holds.copy() if one.holds is not None else ())):
+        return held
+    place = stood_at(one.stood, wait.start_ns, wait.cause_ns) or one.place
+    ns = wait.cause_ns - wait.start_ns
+    trace_id, span_id = (by.request.trace_id, by.span_id) if isinstance(by, Activity) else (0, 0)
+    return [Blocker(place.function, place, trace_id, span_id, ns)]
+
+
+def _release(wait: Wait) -> Release | None:
+    """What ended a wait for a loop's lock or semaphore."""
+    by = wait.by
     if (
         not isinstance(by, Activity | BackgroundTask)
         or not by.releases
         or wait.kind in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     ):
-        return []
-    for one in reversed(by.releases.copy()):
-        if one.start_ns <= wait.cause_ns <= one.end_ns:
-            if held := ranked(holders(wait.start_ns, wait.cause_ns, one.holds.copy() if one.holds is not None else ())):
-                return held
-            place = stood_at(one.stood, wait.start_ns, wait.cause_ns) or one.place
-            ns = wait.cause_ns - wait.start_ns
-            trace_id, span_id = (by.request.trace_id, by.span_id) if isinstance(by, Activity) else (0, 0)
-            return [Blocker(place.function, place, trace_id, span_id, ns)]
-    return []
+        return None
+    releases = reversed(by.releases.copy())
+    return next((one for one in releases if one.start_ns <= wait.cause_ns <= one.end_ns), None)
 
 
 def _add_resume_segment(

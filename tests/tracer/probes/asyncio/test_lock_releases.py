@@ -11,6 +11,7 @@ import pytest
 
 from tests.tracer.conftest import Span, Traced
 from whywait import phase
+from whywait.tracer.schema import CODE_FUNCTION
 
 Begin = Callable[..., Traced]
 MAKES: dict[str, Callable[[], Any]] = {
@@ -65,6 +66,39 @@ def test_who_waited_knows_the_line_where_the_holder_stood(traced_to: Begin, kind
     assert wait["blocker.trace_id"] == other
     assert wait["blocker.ns"] == pytest.approx(wait.ms * 1e6, abs=1_000)
     assert wait.ms * 1e6 >= 0.9 * in_line_ns > 0
+
+
+@pytest.mark.parametrize("kind", MAKES)
+def test_a_lock_has_one_number_on_every_line_that_waits_for_it(traced_to: Begin, kind: str) -> None:
+    """Two lines wait for one lock, and one of them for another one as well."""
+    spans = traced_to()
+
+    async def main() -> None:
+        one, other = MAKES[kind](), MAKES[kind]()
+
+        async def elsewhere(shared: Any, taken: asyncio.Event) -> None:
+            await taken.wait()
+            with phase("elsewhere's"):
+                async with shared:
+                    pass
+
+        of_one, of_other = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(
+            keeper(one, of_one),
+            victim(one, of_one),
+            elsewhere(one, of_one),
+            keeper(other, of_other),
+            victim(other, of_other),
+        )
+
+    asyncio.run(main())
+    spans.stop()
+    numbers: dict[str, list[int]] = {}
+    for wait in released(spans):
+        numbers.setdefault(wait.attributes[CODE_FUNCTION].rpartition(".")[2], []).append(wait["lock.id"])
+    (shared,) = numbers["elsewhere"]
+    assert len(set(numbers["victim"])) == 2
+    assert shared in numbers["victim"]
 
 
 async def helper_of_the_holder(seconds: float) -> None:
