@@ -76,7 +76,7 @@ def describe(
 def _shared(spans: SpanTable, activities: Activities) -> Ints:
     """The tasks and jobs of one request whose results others awaited: they ended with the waits, and nobody's turn came."""
     waits = activities.waits
-    of = np.searchsorted(activities.vstart, waits.vstart, side="right") - 1
+    of = _waiters(activities)
     ends = waits.vend + activities.start[of] - activities.vstart[of]
     by = waits.waker
     awaited = (
@@ -89,11 +89,16 @@ def _shared(spans: SpanTable, activities: Activities) -> Ints:
     return np.unique(_key(spans, activities.trace[of[at]], by[at]))
 
 
+def _waiters(activities: Activities) -> Ints:
+    """The activity of each wait."""
+    return np.searchsorted(activities.vstart, activities.waits.vstart, side="right") - 1
+
+
 def _given(spans: SpanTable, activities: Activities, request_rows: Ints) -> Ints:
     """The activities of one request that set an event for which others wait: nobody's turn came, if no request of its
     endpoint waits there itself. A pool made by hand of events is given by those who wait for it, too."""
     waits = activities.waits
-    of = np.searchsorted(activities.vstart, waits.vstart, side="right") - 1
+    of = _waiters(activities)
     names, modules, calls = (spans.texts(waits.row, key) for key in (schema.FOR, schema.FOR_MODULE, schema.FOR_CALL))
     at = np.flatnonzero(all_awaits(names, modules, schema.FOR_EVENT) & (calls == ""))
     endpoints = dict(zip(spans.traces[request_rows].tolist(), spans.names[request_rows], strict=True))

@@ -60,19 +60,20 @@ def keep_callback(
     if loop.short_count:
         flush_short(loop)
     sample = sample_of(loop, start_ns)
-    request = owner.request if owner is not None else None
-    code = owner.code if owner is not None else code_behind(callback)
-    free_ns = start_ns  # since when it works for no request: what a task does after its response is nobody's
-    if request is not None:
+    if owner is None:
+        free_ns, code = start_ns, code_behind(callback)
+        whose: _Whose = (0, 0, code, sample, None)
+    else:
+        request, code = owner.request, owner.code
+        # what a task does after its response is nobody's
         free_ns = end_ns if request.open else max(start_ns, request.end_ns)
+        whose = (request.trace_id, owner.span_id, code, sample, request)
     recorder = recorders.active
     if recorder is not None and end_ns - free_ns >= recorder.config.block_ns:
         name = code.co_qualname if code is not None else type(callback).__name__
         share = sample.cpu_share if sample is not None else None
         cpu_ns = -1 if share is None else int(share * (end_ns - free_ns))
         recorder.background.append((name, Block(free_ns, end_ns, cpu_ns, sample, 0)))
-    ids = (request.trace_id, owner.span_id) if request is not None and owner is not None else (0, 0)
-    whose: _Whose = (*ids, code, sample, request)
     loop.callbacks.append(untracked(made(Callback, (start_ns, end_ns, duration_ns, 1, *whose, queued_ns))))
 
 

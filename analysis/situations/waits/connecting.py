@@ -22,10 +22,8 @@ _NUMBERS: Final = {
     "look_up_ns": schema.STEP_LOOK_UP, "connect_ns": schema.STEP_CONNECT, "tls_ns": schema.STEP_TLS, "other_ns": "",
 }  # fmt: skip
 _WAITS: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO)
-_OWN: Final = (
-    Cause.COMPUTE,
-    Cause.GC_PAUSE,
-)  # what a request does itself; in the others it waits for some that make clients
+# what a request does itself; in the others it waits for some that make clients
+_OWN: Final = (Cause.COMPUTE, Cause.GC_PAUSE)
 _CONNECTS_IN_C: Final = frozenset({"grpc"})  # packages
 
 

@@ -58,7 +58,7 @@ class NamedLock(NamedTuple):
     name: Callable[[Any], str] = _class_name  # of an object, without what it is the lock of
 
     @property
-    def library(self) -> str:
+    def package(self) -> str:
         return self.acquire.partition(".")[0]
 
 

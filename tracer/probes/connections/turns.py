@@ -243,7 +243,7 @@ class Turns:
         held.release()
 
     def _lock_of(self, row: Any, lock: Any) -> Pool:
-        return pool_of(self._stand_in((row.library, row.lock(lock))), "", 1)
+        return pool_of(self._stand_in((row.package, row.lock(lock))), "", 1)
 
     def _key(self, owner: Any) -> Any:
         """What stands for a pool in the session's records."""

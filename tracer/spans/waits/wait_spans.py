@@ -96,7 +96,8 @@ def _handles_result(drawing: Drawing, callback: Callback) -> bool:
 
 def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int | None) -> None:
     wait = part.wait
-    blockers, blocker_count = _blockers(drawing.observed, wait)
+    released = _release(wait)
+    blockers, blocker_count = _blockers(drawing.observed, wait, released)
     waited, is_edge = wait.waited or _NO_WAITED, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     shared = None
     if wait.kind in (s.WAIT_LIMITER, s.WAIT_CONNECTION) and wait.pool is not None:
@@ -109,7 +110,7 @@ def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int 
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
         around=wait.parent_id if wait.kind == s.WAIT_AWAIT and wait.parent_id != activity.parent_id else 0,
         task=part.task.co_qualname if part.task is not None else "", turns=part.turns,
-        lock_id=released.lock if (released := _release(wait)) is not None else 0,
+        lock_id=released.lock if released is not None else 0,
     )  # fmt: skip
     drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 
@@ -172,7 +173,7 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
     return Waker(s.WAKER_ACTIVITY, waker.name, waker.span_id, trace_id)
 
 
-def _blockers(observed: Observed | None, wait: Wait) -> tuple[list[Blocker], int]:
+def _blockers(observed: Observed | None, wait: Wait, released: Release | None) -> tuple[list[Blocker], int]:
     """The lock's holders, and the number of the chief one's holds; or the releaser of what was awaited. Of a thread of no
     pool where it stood meanwhile, as samples show, else where it ended the wait."""
     waited, by = wait.waited, wait.by
@@ -185,11 +186,11 @@ def _blockers(observed: Observed | None, wait: Wait) -> tuple[list[Blocker], int
         found = ranked(holders(wait.start_ns, wait.cause_ns, waited.holds))
         if found:
             return found, found[0].times
-    return _releasers(wait), 0
+    return _releasers(wait, released), 0
 
 
-def _releasers(wait: Wait) -> list[Blocker]:
-    by, one = wait.by, _release(wait)
+def _releasers(wait: Wait, one: Release | None) -> list[Blocker]:
+    by = wait.by
     if isinstance(by, Hold):  # who has it still
         return holders(wait.start_ns, wait.cause_ns, (by,))
     if one is None:
