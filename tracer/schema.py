@@ -329,7 +329,7 @@ CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
 # unknown. Beyond the longest, processes are one entry, and threads of this process one
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
 RIVAL_NAMES: Final = "whywait.rival.names"  # "process crunch", the function, the library, or the quota
-RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; 0: of no single other process
+RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; 0: of none; -2: of two processes of that name together
 RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known
 RIVAL_LINES: Final = "whywait.rival.lines"  # 0 where not known
 RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no request

@@ -155,10 +155,10 @@ def _reason(one: Reason, situations: Sequence[Pattern]) -> str:
 
 
 def _cpu_rivals(found: Pattern) -> str:
-    name, ids, part = found.numbers["name"], found.numbers["processes"], f"for {found.numbers['share']:.0%} of it"
+    name, many, part = found.numbers["name"], found.numbers["processes"], f"for {found.numbers['share']:.0%} of it"
     if found.kind is Situation.CPU_QUOTA:
         return f"{part} {name} had run out"
-    which = f" (process id {ids[0]})" if len(ids) == 1 else f" ({len(ids)} of that name)" if ids else ""
+    which = f" (process id {found.numbers['process_id']})" if many == 1 else f" ({many} of that name)" if many else ""
     waited = found.numbers["waited"].removeprefix(" in ")
     return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}{f', which {waited} needed' if waited else ''}"
 

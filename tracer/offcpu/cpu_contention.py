@@ -41,7 +41,7 @@ class CpuUser(NamedTuple):
 
     kind: str  # schema.RIVAL_*
     name: str
-    process_id: int = 0
+    process_id: int = 0  # below 0: of so many processes of this name
     place: Place | None = None
     trace_id: int = 0
     span_id: int = 0  # one of those in which a thread did this
@@ -186,11 +186,19 @@ def _named(shares: Mapping[CpuUser, float], most: int) -> list[tuple[CpuUser, fl
     so are processes of one name, and all others; those that the sampler did not list stand for themselves."""
     ranked = sorted(shares.items(), key=itemgetter(1), reverse=True)
     if 0 < most < len(ranked):
-        ranked = summed(ranked, lambda one: one._replace(trace_id=0, process_id=0))
+        alike = Counter(_alike(user) for user, _ in ranked if user.process_id)
+        ranked = [
+            (user._replace(process_id=-alike[_alike(user)]) if alike[_alike(user)] > 1 else user, ns)
+            for user, ns in summed(ranked, _alike)
+        ]
     found = ranked[:most]
     for other, are in ((OTHER_THREADS, True), (OTHER_PROCESSES, False)):
         found.append((other, sum(ns for user, ns in ranked[most:] if (user.kind in _OWN) is are)))
     return found
+
+
+def _alike(user: CpuUser) -> CpuUser:
+    return user._replace(trace_id=0, process_id=0)
 
 
 def _quota(quota_ns: int, period_ns: int) -> CpuUser:

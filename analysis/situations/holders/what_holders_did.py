@@ -77,7 +77,11 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     itself = seen["activity"] == seen["culprit_span_id"]
     # a pool's connection may be waited for on the loop's thread: where nothing else shows what kept the loop
     stands = itself & (seen["cause"] == Cause.LOOP_BUSY) & (seen["did"] == Cause.CONNECTION_WAIT)
-    seen = seen.assign(itself=itself & ~stands)[stands | _of_another(seen)]
+    queued = itself & _in_same_queue(seen) & (seen["cause"] != Cause.LOOP_BUSY)
+    # as in a circle of waits: what it did in the rest, or at other times, does not stand for that
+    stuck = queued & ((seen["part"] * queued).groupby(seen["wait"]).transform("sum") >= _ITSELF * seen["ns"])
+    seen.loc[stuck, ["did", "doing", "stood", "stood_file"]] = ""
+    seen = seen.assign(itself=itself & ~stands)[stands | stuck | _of_another(seen)]
     by_itself = (seen["part"] * seen["itself"]).groupby(seen["wait"]).transform("sum")
     return seen[seen["itself"] | (by_itself < _ITSELF * seen["ns"])]
 
@@ -130,5 +134,8 @@ def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _of_another(seen: pd.DataFrame) -> "pd.Series[bool]":
     """False where the holder was itself in the same queue; and what blocked a loop ran there, and awaited nothing."""
-    queued = (seen["did"] == seen["cause"]) & (seen["doing"] == seen["detail"])
-    return ~queued & ((seen["cause"] != Cause.LOOP_BUSY) | seen["did"].isin(_ON_LOOP))
+    return ~_in_same_queue(seen) & ((seen["cause"] != Cause.LOOP_BUSY) | seen["did"].isin(_ON_LOOP))
+
+
+def _in_same_queue(seen: pd.DataFrame) -> "pd.Series[bool]":
+    return (seen["did"] == seen["cause"]) & (seen["doing"] == seen["detail"])

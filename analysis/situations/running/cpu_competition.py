@@ -1,6 +1,6 @@
 """Requests wait for a CPU: what used the CPUs, and whether native libraries run too many threads for them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
     by_kind: Counter[Situation] = Counter()  # ns
     chief: dict[Situation, str] = {}
     for name, ns in own.groupby("culprit")["ns"].sum().sort_values(ascending=False).items():
-        kind, _ = users.get(str(name), (None, ()))
+        kind, *_ = users.get(str(name), (None,))
         if kind:
             by_kind[kind] += int(ns)
             chief.setdefault(kind, str(name))
@@ -55,7 +55,8 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
     for kind in _to_be_told(by_kind, total_ns):
         name, share = chief[kind], by_kind[kind] / total_ns
         how = look_up(NATIVE, name.lower()) if kind is Situation.CPU_NATIVE_THREADS else ""  # what sets their number
-        found = {"name": name, "share": share, "processes": tuple(users[name][1]), "how": how}
+        _, ids, many = users[name]
+        found = {"name": name, "share": share, "processes": many, "process_id": next(iter(ids), 0), "how": how}
         found["waited"], known = known, ""  # told once
         yield Pattern(kind, None, found)
     yield from _oversubscribed(recorded)
@@ -89,13 +90,15 @@ def _threads(attributes: dict[str, Any], stands_for: float) -> tuple[float, ...]
     return weight, min(quota or count, count), wanted, native
 
 
-def _users(recorded: _Recorded) -> dict[str, tuple[Situation, dict[int, None]]]:
-    """Return the kind and the process ids of each culprit, by name."""
-    found: dict[str, tuple[Situation, dict[int, None]]] = {}
+def _users(recorded: _Recorded) -> dict[str, tuple[Situation, dict[int, None], int]]:
+    """Return the kind of each culprit, by name, the process ids, and of how many processes it is the name."""
+    found: dict[str, tuple[Situation, dict[int, None], int]] = {}
     rows = (row for attributes, _ in recorded for row in rows_of(attributes, schema.CPU_USERS))
     for kind, name, number, *_ in rows:
         if of := _KIND_OF.get(str(kind)):
-            _, ids = found.setdefault(str(name), (of, {}))
+            _, ids, many = found.get(str(name), (of, {}, 0))
             if positive_ns(number):
                 ids[number] = None
+            together = positive_ns(-number) if isinstance(number, int) else 0  # they were one rival of this span
+            found[str(name)] = of, ids, max(many, len(ids), together)
     return found

@@ -96,6 +96,8 @@ def test_processes_of_one_name_are_one_culprit() -> None:
     found = analysed(rivals(("process", "process gunicorn", 7, 12), ("process", "process gunicorn", 8, 8)))
     assert waits(found)["culprit"].unique().tolist() == ["process gunicorn"]
     assert "chiefly process gunicorn (2 of that name)" in sentence(found)
+    found = analysed(rivals(("process", "process gunicorn", -5, 20)))  # as the sampler tells those of many
+    assert "chiefly process gunicorn (5 of that name)" in sentence(found)
 
 
 def test_workers_of_the_same_service() -> None:

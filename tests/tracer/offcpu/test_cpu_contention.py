@@ -144,7 +144,7 @@ def test_many_processes_of_one_name_are_one_rival() -> None:
     workers = [ProcessUse(30 + at, (10 + at) * MS, "gunicorn", BOTH, sibling=True) for at in range(5)]
     past = Past([interval(0, [thread(ME, 20, 80)], [*workers, CRUNCH._replace(used_ns=20 * MS)])])
     siblings, crunch = divided(past, 0, 100, 80).users
-    assert (siblings.name, siblings.kind, siblings.process_id) == ("sibling process gunicorn", schema.RIVAL_SIBLING, 34)
+    assert (siblings.name, siblings.kind, siblings.process_id) == ("sibling process gunicorn", schema.RIVAL_SIBLING, -5)
     assert (siblings.ns, crunch.ns) == (60 * MS, 20 * MS)
     assert [one.process_id for one in divided(Past([interval(0, [thread(ME, 20, 80)], workers[:4])]), 0, 100, 46).users] == [
         33, 32, 31, 30,
