@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from testbed.disturbed import disturbed
 from tests.tracer.conftest import Traced
 from tests.tracer.probes.process_pool import process_work
 from tests.tracer.probes.process_pool.process_work import (
@@ -28,6 +29,7 @@ from tests.tracer.probes.process_pool.process_work import (
     spin,
 )
 from whywait import analysis, phase
+from whywait.tracer import schema
 
 Begin = Callable[..., Traced]
 SPAWN = multiprocessing.get_context("spawn")
@@ -139,6 +141,8 @@ def test_pickling_of_the_arguments(traced_to: Begin, warm: Callable[[int], Proce
     told = Amounts(spans)
     ((cpu_ms, wall_ms),) = pickled
     assert told.of("compute", "running pickling for open_parcel") == pytest.approx(cpu_ms, rel=0.1)
+    if schema.RAN_NAMES not in spans.one("pickling for open_parcel").attributes:
+        disturbed("no look at the threads fell into the pickling")
     chief = told.chief()
     line = Parcel.__reduce__.__code__.co_firstlineno
     assert (chief["cause"], chief["culprit"]) == ("compute", "Parcel.__reduce__")  # what ran while it was pickled
