@@ -28,6 +28,7 @@ class Situation(StrEnum):
     CONNECTIONS_HELD = "connections_held"
     HELD_AFTERWARDS = "held_afterwards"
     BACKGROUND_HOLDS = "background_holds"
+    GIL_HELD = "gil_held"
     TIMERS = "timers"
     LOCK_CONVOY = "lock_convoy"
     IMPORT_LOCK = "import_lock"

@@ -51,6 +51,12 @@ INSTEAD: Final[Table] = (
      "set by loop.call_soon_threadsafe"),
     (r"", "call it in await asyncio.to_thread(...)"),
 )  # fmt: skip
+# pattern of a call that sleeps in a worker -> who does so
+ASLEEP: Final[Table] = (
+    (r"^clock_nanosleep",
+     "A library sleeps there and looks again: SQLite does so until another connection's transaction has ended (database is "
+     "locked), so keep transactions short, with nothing slow between their first change and the commit. "),
+)  # fmt: skip
 # where it computes, whose code, which function, how often -> what to do
 FASTER: Final[Table] = (
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
@@ -114,3 +120,8 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
         return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
     return look_up(INSTEAD, found)
+
+
+def why_asleep(attributes: Mapping[str, Any]) -> str:
+    """Return what a call of a worker's span with these attributes sleeps for; "" where that is plain."""
+    return look_up(ASLEEP, " ".join(str(attributes.get(key) or "") for key in _CALLS).strip())

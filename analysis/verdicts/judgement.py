@@ -32,7 +32,7 @@ from whywait.analysis.situations.pool_use import pool_situations, pool_use, sens
 from whywait.analysis.situations.running.asked_to_collect import asked_to_collect
 from whywait.analysis.situations.running.computing import computing, is_named, spins
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
-from whywait.analysis.situations.running.gil_starvation import gil_starvation
+from whywait.analysis.situations.running.gil_starvation import gil_held, gil_starvation
 from whywait.analysis.situations.running.loop_blocked import loop_blocked
 from whywait.analysis.situations.running.timers import timers
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
@@ -75,7 +75,7 @@ _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason
 DETECTORS: Final[tuple[Detector, ...]] = (
     holds_one, deadlocks, wait_cycles, stampedes, connecting, cold_start, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, thread_hops, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
     asked_to_collect,
-    loop_blocked, collected_serially, gil_starvation, timers, cpu_competition, answers, never_ended, unexplained,
+    loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 
 

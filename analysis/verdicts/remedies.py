@@ -118,7 +118,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside."),
     ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
-     "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "
+     "{how}It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "
      "time limit must be in the call itself: one around it cannot stop a thread (anyio's abandon_on_cancel=True only "
      "stops waiting for it)."),
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
@@ -151,6 +151,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.REQUEST_IO,), Situation.NAGLE,
      "Set TCP_NODELAY on the listening socket (its connections inherit it), or start each worker as a server of its own: "
      "uvicorn's --workers and --reload, and gunicorn, leave it off."),
+    ((Cause.GIL_WAIT,), Situation.GIL_HELD,
+     "Have {culprit} compute less Python at a time (vectorise, cache, batch), or move it to a process: in whatever thread "
+     "it runs, nothing else can run Python meanwhile. Fewer threads that compute at once shorten this wait, too."),
     ((Cause.GIL_WAIT,), Situation.GIL_STARVATION,
      "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
      "sys.setswitchinterval(0.0002), which ends the starvation."),

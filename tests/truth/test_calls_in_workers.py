@@ -4,10 +4,12 @@ those that computed in the same job."""
 import asyncio
 import os
 import pprint
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +153,36 @@ def test_who_asks_again_and_again_in_a_worker_polls(traced_to: Callable[..., Tra
     assert reason.remedy.key == "blocking_io/polling"
     assert reason.culprit.endswith("until_done")
     assert reason.mean_ns / 1e9 == pytest.approx(ASLEEP_S, rel=0.4)  # up to one pause more
+
+
+def count(path: Path) -> float:
+    with closing(sqlite3.connect(path, timeout=20)) as database:
+        began = time.perf_counter()
+        database.execute("insert into visits values (1)")  # waits for the other's transaction
+        waited_s = time.perf_counter() - began
+        database.commit()
+    return waited_s
+
+
+def test_sqlite_asleep_until_anothers_transaction_has_ended(traced_to: Callable[..., Traced], tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    with closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.execute("create table visits (one)")
+        other.execute("begin immediate")
+        spans = traced_to()
+
+        @traced
+        async def visit() -> float:
+            asyncio.get_running_loop().call_later(2 * ASLEEP_S, other.commit)
+            return await asyncio.to_thread(count, path)
+
+        waited_s = asyncio.run(visit())
+        spans.stop()
+    (judged,) = judge(analysis.analyze(spans.output))
+    first = judged.reasons[0]
+    assert (first.cause, first.culprit) == (Cause.BLOCKING_IO, "count")
+    assert first.culprit_line == count.__code__.co_firstlineno + 3
+    assert first.mean_ns == pytest.approx(waited_s * 1e9, rel=0.1)
+    assert first.remedy.situation is Situation.IN_WORKER
+    assert "SQLite" in first.remedy.text
+    assert first.remedy.text.endswith("only stops waiting for it).")

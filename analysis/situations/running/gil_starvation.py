@@ -8,14 +8,18 @@ at every switch interval.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
+from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MIN_HELD
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer.schema import GIL_NS, HOLDER_TURNING_NS
 
 LONG_NS: Final = 50_000_000  # ten times the interpreter's switch interval
 MIN_SHARE: Final = 0.5  # of the time waited for the GIL
+_PLACE: Final = ["culprit", "culprit_file", "culprit_line"]
 _LOOP_SHARE: Final = 0.6  # of one wait, during which such a loop held the GIL
 
 
@@ -27,6 +31,23 @@ def gil_starvation(group: Group) -> Iterator[Pattern]:
     if len(starved) and starved["amount_ns"].sum() >= MIN_SHARE * every["amount_ns"].sum():
         found = {"waits": len(starved), "longest_ns": int(starved["amount_ns"].max())}
         yield Pattern(Situation.GIL_STARVATION, None, found)
+
+
+def gil_held(group: Group) -> Iterator[Pattern]:
+    """Yield the user's function that had the GIL for most of what these requests waited for it."""
+    every = group.of(Cause.GIL_WAIT)
+    named = group.culprits_of(Cause.GIL_WAIT)[[*_PLACE, "ns"]] if len(every) else every
+    named = named[(named["culprit_file"] != "") & ~named["culprit_file"].map(in_library)] if len(named) else named
+    if named.empty:
+        return
+    sums = named.groupby(_PLACE[:2])["ns"].sum()
+    if sums.max() >= MIN_HELD * every["amount_ns"].sum():
+        chief: Any = sums.idxmax()
+        name, file = map(str, chief)
+        own = named[(named["culprit"] == name) & (named["culprit_file"] == file)]
+        lines = own.groupby("culprit_line")["ns"].sum()
+        at = in_brackets(place(file, lines.idxmax() if len(lines) else None))
+        yield Pattern(Situation.GIL_HELD, Cause.GIL_WAIT, {"culprit": f"{name}{at}"})
 
 
 def _is_starved(attributes: dict[str, object]) -> bool:

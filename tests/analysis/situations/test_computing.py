@@ -108,6 +108,37 @@ def test_on_a_worker_it_is_the_function_that_the_samples_show() -> None:
     assert "more threads do not help" in found.remedy
 
 
+def test_a_job_that_no_sample_met_ran_what_others_of_its_function_ran() -> None:
+    """Who waited for the GIL that such a job had, waited for that function, too."""
+    endpoint = {**SCORE, schema.CODE_FUNCTION: "endpoint", schema.CODE_LINE: 3}
+    jobs = "".join(
+        f"""
+        server GET{n}          |-----------------------|  trace={n}
+        task   root{n} GET{n}  |-----------------------|  trace={n} cpu=1
+        wait   w{n}   root{n}    |-----------------|      trace={n} type=await waker=job{n}
+        job    job{n} root{n}    |-----------------|      trace={n}
+        run    run{n} job{n}      |----------------|      trace={n} cpu={8 if n == "x" else 17}
+        """
+        for n in "bcdefx"
+    )
+    waits = {
+        schema.GIL_NS: 9 * UNIT_NS, schema.HOLDER_NAMES: ["endpoint"], schema.HOLDER_FILES: ["/app/rank.py"],
+        schema.HOLDER_LINES: [3], schema.HOLDER_THREADS: [""], schema.HOLDER_TRACE_IDS: [f"{ord('b'):032x}"],
+        schema.HOLDER_SPAN_IDS: [""], schema.HOLDER_NS: [9 * UNIT_NS],
+    }  # fmt: skip
+    more = {f"run{n}": {**endpoint, **ran(("rank", 15))} for n in "bcdef"} | {"runx": endpoint | waits}
+    found = analysis.analyze(drawn(jobs, more).replace({"name": {f"GET{n}": "GET" for n in "bcdefx"}}))
+    own = found.culprits[found.culprits["trace_id"] == f"{ord('x'):032x}"]
+    for cause, ns in ((Cause.COMPUTE, 8), (Cause.GIL_WAIT, 9)):
+        (of,) = own[(own["cause"] == cause) & (own["culprit_file"] != "")].to_dict("records")
+        assert (of["culprit"], of["culprit_line"], of["ns"]) == ("rank", 9, ns * UNIT_NS)
+    (told_of,) = verdict(found)
+    assert "endpoint" not in told_of.text
+    (held,) = [one for one in told_of.judgement.reasons if one.cause is Cause.GIL_WAIT]
+    assert held.remedy.situation is Situation.GIL_HELD
+    assert held.remedy.text.startswith("Have rank (app/rank.py:9) compute less Python at a time")
+
+
 def test_whom_it_stopped_is_counted_over_all_endpoints() -> None:
     judged = verdict(analysis.analyze(drawn(
         """
