@@ -15,6 +15,7 @@ from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.model import Analysis
 from whywait.tracer import schema
 
+_IN_TURN: Final = 0.5  # of those that wait at once, on average: so many turns a wait lasts, where each has its own
 _CROWD: Final = 2.0  # jobs at once, on average, from which a thread that needs the GIL must be seen waiting for it
 _CLEAR: Final = 0.6  # of the CPU time, from which the waits agree that it was all Python
 
@@ -29,6 +30,21 @@ def of_waiters(waits: pd.DataFrame) -> pd.DataFrame:
     contended = fresh.clip(lower=0).groupby(keys, sort=False).transform("sum")
     count = waits["weight"].groupby(keys, sort=False).transform("sum")
     return waits.assign(slot_ns=waits["slots"] * contended / count)
+
+
+def of_consumers(own: pd.DataFrame) -> pd.DataFrame:
+    """Return the requests that waited for a task of no request with `slot_ns`, how long it takes for one of them, and
+    `queued_ns`. None of a task that takes several at once: how many it could take nobody knows."""
+    parts = own[own["task"] != ""].groupby(["process", "task", "request_id"], sort=False)
+    sums = {
+        name: (name, how)
+        for name, how in (("start_ns", "min"), ("end_ns", "max"), ("weight", "first"), ("turns", "max"))
+    }
+    waits = of_waiters(parts.agg(**sums).reset_index().rename(columns={"task": "name"}).assign(slots=1.0))
+    ns = waits["end_ns"] - waits["start_ns"]
+    by_task = waits.assign(waiting=ns / waits["slot_ns"]).groupby(["process", "name"], sort=False)
+    in_turn = by_task["turns"].transform("mean") >= _IN_TURN * by_task["waiting"].transform("mean")
+    return waits.assign(queued_ns=(ns - waits["slot_ns"]).clip(lower=0.0))[in_turn]
 
 
 def takers(analysis: Analysis) -> pd.DataFrame:

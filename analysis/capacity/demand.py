@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.capacity.contention import of_waiters, python_share, takers, without_wait
+from whywait.analysis.capacity.contention import of_consumers, of_waiters, python_share, takers, without_wait
 from whywait.analysis.capacity.own_spans import own_spans
 from whywait.analysis.causes import Evidence
 from whywait.analysis.measure.weights import weights_of
@@ -48,6 +48,7 @@ class Resource(StrEnum):
     LOGGING = "logging"
     CONNECTION = "connection"
     DEVICE = "device"
+    TASK = "task"  # of no request, which does one thing after another for those that wait for it
 
 
 _WAITED: Final = {
@@ -99,6 +100,7 @@ def _parts(own: pd.DataFrame, taken: pd.DataFrame) -> Iterator[tuple[Resource, p
     yield Resource.POOL, _row(inside, demand="less_ns", servers=inside["size"])
     device = own[own["device"] != ""].assign(name=own["device"])
     yield Resource.DEVICE, _row(device, held="device_ns", servers=1.0)
+    yield Resource.TASK, _row(of_consumers(own), held="slot_ns", wait="queued_ns", servers=1.0)
     waited = wait.map(_WAITED.get).where(~own["limited"], Resource.LOCK)
     for resource, rows in own[waited.notna()].groupby(waited.dropna().astype(str)):
         named = rows.assign(name=rows["pool" if resource == Resource.POOL else "of"])

@@ -17,7 +17,7 @@ from whywait.tracer import schema
 _NUMBERS: Final = {
     "cpu_ns": schema.CPU_NS, "run_queue_ns": schema.RUN_QUEUE_NS, "gil_ns": schema.GIL_NS, "run_ns": schema.RUN_NS,
     "size": schema.POOL_SIZE, "pool_id": schema.POOL_ID, "device_ns": schema.DEVICE_NS, "cpus": schema.CPU_COUNT,
-    "lock": schema.LOCK_ID,
+    "lock": schema.LOCK_ID, "turns": schema.FOR_TURNS,
 }  # fmt: skip
 _TEXTS: Final = {
     "kind": schema.KIND,
@@ -27,6 +27,7 @@ _TEXTS: Final = {
     "function": schema.CODE_FUNCTION,
     "awaited": schema.FOR,
     "module": schema.FOR_MODULE,
+    "task": schema.FOR_TASK,
 }
 _QUOTA: Final = (schema.CPU_QUOTA_NS, schema.CPU_PERIOD_NS)
 _NEEDED: Final = (

@@ -19,6 +19,7 @@ _WORDS: Final = {
     Resource.LOGGING: ("the logging handler {name}", "More threads cannot help; fewer records, or a QueueHandler, can."),
     Resource.CONNECTION: ("the connections of {name}", "Giving connections back sooner, or a larger limit, can help"),
     Resource.DEVICE: ("the device {name}", "More threads cannot help; larger batches or another device can."),
+    Resource.TASK: ("the task {name}", "More requests at once cannot help; several of it, a batch, or less work for each can."),
 }  # fmt: skip
 
 _IT: Final = {Resource.CPU: "one", Resource.POOL: "a worker", Resource.CONNECTION: "one"}

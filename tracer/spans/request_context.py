@@ -1,6 +1,7 @@
 """The common context of a request's spans: which activities have spans, and the parent of each span."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.ids import new_span_id
@@ -8,6 +9,8 @@ from whywait.tracer.records.loop import Loop
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Request, Wait
 from whywait.tracer.spans.past import Past
 from whywait.tracer.spans.span_spec import About, SpanSpec
+
+_MANY: Final = 64  # tasks and jobs of a request: of more, those that made nobody late are drawn without their turns
 
 
 class Drawing:
@@ -25,6 +28,8 @@ class Drawing:
         wall_ns = request.end_ns - request.begun_ns  # of a long wait for the server nothing is gained in detail
         self.resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self.kept = {id(one): one for one in request.activities if self._matters(one)}
+        many = len(request.activities) > _MANY
+        self._decisive = {id(one) for one in _decisive(request.root)} if many else None
         self.made: list[SpanSpec] = []
         self._steps: dict[int, tuple[list[int], list[bool]]] = {}  # by span id of an activity
         self.small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
@@ -32,6 +37,10 @@ class Drawing:
         # run-queue time, and how much
         self._read: dict[int, tuple[int, int]] = {}
         self._queued: dict[int, list[tuple[int, int, int]]] = {}
+
+    def is_decisive(self, activity: Activity) -> bool:
+        """Whether the request may have been late because this activity was; of a few each is drawn in full."""
+        return self._decisive is None or id(activity) in self._decisive
 
     def _matters(self, activity: Activity) -> bool:
         if activity is self.request.root or isinstance(activity, Job):
@@ -128,3 +137,15 @@ class Drawing:
                 about, not_after_unix_ns=self.limit_of(activity),
             )
         )  # fmt: skip
+
+
+def _decisive(root: Activity) -> list[Activity]:
+    """The root, and those of its request that ended a wait of one of them, or began it: of six hundred tasks that are
+    gathered, the last."""
+    found = {id(root): root}
+    for one in (ahead := [root]):  # grows meanwhile
+        for each in (one.spawner, *(wait.by for wait in one.waits)):
+            if isinstance(each, Activity) and each.request is root.request and id(each) not in found:
+                found[id(each)] = each
+                ahead.append(each)
+    return ahead

@@ -98,6 +98,32 @@ def test_a_higher_limit_is_advised_where_there_is_one(name: str) -> None:
     assert ("cannot" in said) == name.startswith("Lock")
 
 
+@pytest.mark.parametrize("turns", [4, 1])
+def test_a_task_that_takes_one_at_a_time_is_a_limit_and_a_batch_is_none(turns: int) -> None:
+    """Each request waits for the turns of four, its own among them; of a batch for one that is all of these."""
+    one = drawn("""
+server GET       |---------------------------------------|
+task   root      |---------------------------------------|   cpu=1
+wait   w    root |---------------------------------------|   type=await waker=job
+""", {"w": {schema.FOR_TASK: "engine"} | ({schema.FOR_TURNS: turns} if turns > 1 else {})}, unit_ns=4 * MS)  # fmt: skip
+    shifts = [40 * number * MS for number in range(REQUESTS)]
+    copies = [
+        one.assign(trace_id=f"{at + 1:032x}", start_ns=one["start_ns"] + shift, end_ns=one["end_ns"] + shift)
+        for at, shift in enumerate(shifts)
+    ]
+    (found,) = capacity(analyze(pd.concat(copies, ignore_index=True)))
+    if turns == 1:
+        assert found.limit is None
+        return
+    assert found.limit is not None
+    assert (found.limit.resource, found.limit.name) == (Resource.TASK, "engine")
+    assert found.limit.possible_per_s == pytest.approx(1000 / 40, rel=0.1)
+    assert found.limit.wait_ns == pytest.approx(120 * MS, rel=0.1)
+    said = sentence(found)
+    assert "The task engine is the limit" in said
+    assert said.endswith("several of it, a batch, or less work for each can.")
+
+
 def test_work_of_no_request_uses_the_loop_too() -> None:
     found = run(**RUNS["nothing"][0])
     block = drawn(f"""

@@ -45,7 +45,9 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
             _add_await(drawing, activity, part, queued_ns)
         elif waited_ns > 0:
             small[one.kind] = small.get(one.kind, 0) + one.cause_ns - one.start_ns
-        if one.cause_ns < one.end_ns:
+        if one.cause_ns < one.end_ns and not one.thread and not drawing.is_decisive(activity):
+            small[s.WAIT_LOOP_BUSY] = small.get(s.WAIT_LOOP_BUSY, 0) + one.end_ns - one.cause_ns
+        elif one.cause_ns < one.end_ns:
             _add_return(drawing, activity, one, loop, small, queued_ns)
 
 
