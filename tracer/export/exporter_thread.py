@@ -260,7 +260,8 @@ class Outlet:
         names = {one.native_id: one.name for one in all_threads() if one.native_id}
         self._recorder.threads.settle(names.keys())
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
-        return HolderPast(jobs, callbacks, looks, names, _by_thread(self._recorder.threads))
+        awake = {thread_id: [one for one in of if not one.waits] for thread_id, of in looks.items()}
+        return HolderPast(jobs, callbacks, looks, awake, names, _by_thread(self._recorder.threads))
 
 
 def _window(request: Request) -> Window:

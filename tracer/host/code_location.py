@@ -275,14 +275,14 @@ def places_of_threads(
     frames: dict[int, FrameType] = {}
     try:
         frames = frames_of_threads()
-        return {one: user_place((begin or _interrupted)(frames.get(one))) for one in thread_ids}
+        return {one: user_place((begin or interrupted)(frames.get(one))) for one in thread_ids}
     finally:
         frames.clear()  # this frame is one of them: a circle, which would keep what all threads have in their variables
         if guarded:
             gc.enable()
 
 
-def _interrupted(frame: FrameType | None) -> FrameType | None:
+def interrupted(frame: FrameType | None) -> FrameType | None:
     """The location of a thread, or its location before a garbage collection interrupted it.
 
     C code that creates many objects, such as a large `json.loads`, holds the GIL except during Python callbacks of a

@@ -51,6 +51,7 @@ class HolderPast:
     jobs: Mapping[int, Sequence[Occupancy]] = field(default_factory=dict)
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[HolderSeen]] = field(default_factory=dict)
+    awake: Mapping[int, Sequence[HolderSeen]] = field(default_factory=dict)  # those of them that show what it ran
     names: Mapping[int, str] = field(default_factory=dict)  # of the threads that live now
     lives: Mapping[int, Sequence[ThreadLife]] = field(default_factory=dict)  # and lived lately
 
@@ -94,7 +95,7 @@ class HolderPast:
             first, last = bisect_left(looks, start_ns, key=_SEEN_NS), bisect_right(looks, end_ns, key=_SEEN_NS)
             for one in looks[first:last]:
                 before = bisect_right(asleep, one.at_ns, key=_FIRST_NS)
-                seen[bool(before) and one.at_ns <= asleep[before - 1].last_ns][one.place] += 1
+                seen[one.waits or (bool(before) and one.at_ns <= asleep[before - 1].last_ns)][one.place] += 1
         return _shared(seen[False] or seen[True], cpu_ns), _shared(seen[True], call_ns)
 
     def knows(self, thread_id: int) -> bool:
@@ -104,9 +105,9 @@ class HolderPast:
 
     def at(self, thread_id: int, at_ns: int) -> Holder:
         """Return a thread's work at a moment, as a holder with 0 ns."""
-        look = _nearest(self.looks.get(thread_id, ()), at_ns)
+        look = _nearest(self.awake.get(thread_id, ()), at_ns)
         life = _latest(self.lives.get(thread_id, ()), at_ns)
-        named = look or life
+        named = look or life or _nearest(self.looks.get(thread_id, ()), at_ns)
         thread_name = named.thread_name if named is not None else self.names.get(thread_id, "")
         if thread_name.startswith(OURS):
             return Holder(OWN_WORK, None, thread_name, 0, 0, 0)

@@ -17,6 +17,7 @@ class HolderSeen(NamedTuple):
     thread_id: int
     thread_name: str
     place: Place | None
+    waits: bool = False  # inside a call that a probe of ours watches: what it ran before is not seen
 
 
 def summed(ranked: Iterable[tuple[T, N]], key_of: Callable[[T], Hashable]) -> list[tuple[T, N]]:

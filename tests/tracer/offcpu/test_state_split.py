@@ -96,7 +96,7 @@ def test_holders_are_named_by_what_their_thread_did_then() -> None:
     past = HolderPast(
         jobs={7: [job("predict", 0, 50, 1), job("rank", 60, 100, 2)]},
         callbacks={8: [Callback(0, 100, 100, 1, 3, 4, None, None, None)]},
-        looks={9: [HolderSeen(40, 9, "crunching", here)], 10: [HolderSeen(40, 10, "whywait-export", here)]},
+        awake={9: [HolderSeen(40, 9, "crunching", here)], 10: [HolderSeen(40, 10, "whywait-export", here)]},
     )
     seen = [Held(10, 7, 4), Held(70, 7, 2), Held(20, 8, 1), Held(41, 9, 1), Held(42, 10, 1), Held(50, 0, 1)]
     holders = past.holders(seen, 100)

@@ -13,10 +13,18 @@ from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from time import perf_counter_ns
+from types import FrameType
 from typing import Final
 from weakref import WeakValueDictionary
 
-from whywait.tracer.host.code_location import FUNCTION_OF, Place, place_of_thread, places_of_threads
+from whywait.tracer.host.code_location import (
+    FUNCTION_OF,
+    Place,
+    interrupted,
+    is_ours,
+    place_of_thread,
+    places_of_threads,
+)
 from whywait.tracer.host.names.syscall_names import call_name
 from whywait.tracer.host.own_thread import OwnThread, all_threads
 from whywait.tracer.host.thread_clocks import cpu_ns_of
@@ -202,9 +210,10 @@ class _Holders:
         threads = {one: thread.ident or 0 for one in chosen if (thread := self._thread(one)) is not None}
         for one in chosen - threads.keys():
             self._recorder.working.pop(one, None)  # it has ended
-        places = places_of_threads(threads.values()) if threads else {}
-        for native_id, ident in threads.items():
-            self.note(native_id, places[ident])
+        waits: list[bool] = []  # of each of them in turn
+        places = places_of_threads(threads.values(), partial(_begin, waits)) if threads else {}
+        for (native_id, ident), is_waiting in zip(threads.items(), waits, strict=False):
+            self.note(native_id, places[ident], waits=is_waiting)
 
     def _long_jobs(self, now_ns: int) -> list[int]:
         """The threads of the jobs that have not been sampled for longest, each at growing intervals."""
@@ -219,11 +228,11 @@ class _Holders:
             held.looked_ns = now_ns
         return [held.thread_id for held in due]
 
-    def note(self, native_id: int, place: Place | None) -> None:
+    def note(self, native_id: int, place: Place | None, *, waits: bool = False) -> None:
         """Keep a sample of a thread."""
         thread = self._thread(native_id)
         if thread is not None:
-            self._recorder.looks.append(HolderSeen(perf_counter_ns(), native_id, thread.name, place))
+            self._recorder.looks.append(HolderSeen(perf_counter_ns(), native_id, thread.name, place, waits))
 
     def _thread(self, native_id: int) -> threading.Thread | None:
         thread = self._threads.get(native_id)
@@ -231,6 +240,11 @@ class _Holders:
             self._threads = WeakValueDictionary({one.native_id: one for one in all_threads() if one.native_id})
             thread = self._threads.get(native_id)
         return thread
+
+
+def _begin(waits: list[bool], frame: FrameType | None) -> FrameType | None:
+    waits.append(frame is not None and is_ours(frame.f_code.co_filename))
+    return interrupted(frame)
 
 
 class _Seen:
