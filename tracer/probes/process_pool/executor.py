@@ -1,4 +1,4 @@
-"""Every `ProcessPoolExecutor`: its jobs as they go by in threads of this process, see `way`."""
+"""Every `ProcessPoolExecutor`, and loky's, which joblib runs: its jobs as they go by in threads of this process, see `way`."""
 
 import functools
 import threading
@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from time import perf_counter_ns
 from typing import Any, Final
 
+from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.hotpath.core import make_job
@@ -32,11 +33,25 @@ needs: Final = (
 )  # fmt: skip
 
 
+_LOKY: Final = ("loky.process_executor.", "joblib.externals.loky.process_executor.")
+_CLASS: Final = "ProcessPoolExecutor"
+later: Final = tuple(f"{one}{_CLASS}._adjust_process_count" for one in _LOKY)
+
+
 def install(_: Session) -> Undo:
     from concurrent.futures import process
 
-    executor_class: Any = process.ProcessPoolExecutor
-    plain_init, plain_submit, plain_spawn = map(vars(executor_class).get, ("__init__", "submit", "_spawn_process"))
+    late = LatePatches(
+        name, dict.fromkeys(f"{one}{_CLASS}" for one in _LOKY), lambda of, *_: _patched(vars(of)[_CLASS])
+    )
+    late.install()
+    late.mark(process, _CLASS, None)
+    return late.close
+
+
+def _patched(executor_class: Any) -> Undo:
+    starts = "_spawn_process" if "_spawn_process" in vars(executor_class) else "_adjust_process_count"
+    plain_init, plain_submit, plain_spawn = map(vars(executor_class).get, ("__init__", "submit", starts))
     ways: ByIdentity[_Calls] = ByIdentity()
 
     def way_of(executor: Any, *, new: bool = False) -> _Calls:
@@ -57,7 +72,7 @@ def install(_: Session) -> Undo:
         return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
 
     @functools.wraps(plain_spawn)
-    def _spawn_process(self: Any) -> None:
+    def start(self: Any) -> None:
         start_worker(plain_spawn, self, _pool_of, name)
         safely(name, lambda: way_of(self).has_started())
 
@@ -70,7 +85,7 @@ def install(_: Session) -> Undo:
     patches.replace(executor_class, "__init__", __init__)
     patches.replace(executor_class, "submit", submit)
     patches.replace(executor_class, "shutdown", timed_shutdown(executor_class.shutdown, _pool_of, name))
-    patches.replace(executor_class, "_spawn_process", _spawn_process)
+    patches.replace(executor_class, starts, start)
     return patches.undo
 
 
@@ -86,6 +101,7 @@ class _Calls(Way):
     def __init__(self, executor: Any, queue: ProcessQueue) -> None:
         super().__init__(queue, name)
         self._submitted: tuple[int, Passage] | None = None  # by which thread, the latest
+        self._passages = dict[int, Passage]()  # of the calls that have not ended
         calls, results = executor._call_queue, executor._result_queue
         if calls is None or results is None:  # it was shut down
             return
@@ -105,9 +121,9 @@ class _Calls(Way):
         if job is not None:
             job.passage, job.born_ns = passage, now
             setattr(item.future, JOB_ATTRIBUTE, job)
-        item.whywait_passage = passage  # what is pickled is another item
+        self._passages[number] = passage
         self._submitted = threading.get_native_id(), passage
-        item.future.add_done_callback(functools.partial(safely, name, self._ends, passage))
+        item.future.add_done_callback(functools.partial(safely, name, self._ends, number))
         queue.enter(passage, now)
         yield
 
@@ -123,14 +139,14 @@ class _Calls(Way):
                 has_worker_since(passage, now)
 
     def _puts(self, call: Any, *_: Any, **__: Any) -> Stamps:
-        passage = getattr(self._items.get(getattr(call, "work_id", -1)), "whywait_passage", None)
+        passage = self._passages.get(getattr(call, "work_id", -1))
         if passage is not None:
             self.put.append(passage)
             yield
             passage.put_ns = perf_counter_ns()
             passage.calls.put_ns.append(passage.put_ns)
 
-    def _ends(self, passage: Passage, future: "Future[Any]") -> None:
+    def _ends(self, number: int, future: "Future[Any]") -> None:
         """The first callback of the future: those after it wake who waited for the job."""
         outcome = "error"
         if future.cancelled():
@@ -138,4 +154,4 @@ class _Calls(Way):
         elif future._exception is None:
             outcome = "ok"
         by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
-        self.done(passage, outcome, here=by_manager)
+        self.done(self._passages.pop(number), outcome, here=by_manager)
