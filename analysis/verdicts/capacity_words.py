@@ -1,5 +1,6 @@
 """The sentence about the limit of a process. Nothing is decided here."""
 
+import re
 from typing import Final
 
 from whywait.analysis.capacity.demand import Resource
@@ -21,6 +22,7 @@ _WORDS: Final = {
     Resource.DEVICE: ("the device {name}", "More threads cannot help; larger batches or another device can."),
 }  # fmt: skip
 
+_GIVEN: Final = re.compile(r"(?:Event|Condition|Barrier|\w*Queue)\.").match  # waits for what others give
 _IT: Final = {Resource.CPU: "one", Resource.POOL: "a worker", Resource.CONNECTION: "one"}
 
 
@@ -35,6 +37,8 @@ def _number_of(use: Use) -> str:
 
 
 def _helps(use: Use) -> str:
+    if use.resource is Resource.LOCK and _GIVEN(use.name):
+        return "It is no lock: less work for each of what is given, or several that give it, can help."
     if number := _number_of(use):
         return f"Holding it for less time, or a higher limit ({number}), can help"
     return _WORDS[use.resource][1]

@@ -4,10 +4,12 @@ those that computed in the same job."""
 import asyncio
 import os
 import pprint
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +153,47 @@ def test_who_asks_again_and_again_in_a_worker_polls(traced_to: Callable[..., Tra
     assert reason.remedy.key == "blocking_io/polling"
     assert reason.culprit.endswith("until_done")
     assert reason.mean_ns / 1e9 == pytest.approx(ASLEEP_S, rel=0.4)  # up to one pause more
+
+
+def test_who_waits_for_sqlite_s_write_lock_is_told_how_sqlite_waits(
+    traced_to: Callable[..., Traced], tmp_path: Path
+) -> None:
+    path = tmp_path / "votes.db"
+    waited_s, writing = [], threading.Event()
+
+    def opened() -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=10, isolation_level=None)
+
+    with closing(opened()) as first:
+        first.execute("create table votes (n int)")
+
+    def export() -> None:
+        with closing(opened()) as mine:
+            mine.execute("begin immediate")
+            writing.set()
+            time.sleep(2 * ASLEEP_S)
+            mine.execute("commit")
+
+    def vote() -> None:
+        with closing(opened()) as mine:
+            began = time.perf_counter()
+            mine.execute("insert into votes values (1)")
+            waited_s.append(time.perf_counter() - began)
+
+    @traced
+    async def root() -> None:
+        await asyncio.to_thread(vote)
+
+    spans = traced_to()
+    thread = threading.Thread(target=export)
+    thread.start()
+    writing.wait()
+    asyncio.run(root())
+    thread.join()
+    spans.stop()
+    (found,) = judge(analysis.analyze(spans.output))
+    reason = found.reasons[0]
+    assert (reason.cause, reason.culprit) == (Cause.BLOCKING_IO, vote.__qualname__)
+    assert reason.mean_ns / 1e9 == pytest.approx(waited_s[0], rel=0.1)
+    assert reason.remedy.key == "blocking_io/in_worker"
+    assert "another connection has the database's write lock" in reason.remedy.text
