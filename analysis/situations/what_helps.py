@@ -51,11 +51,16 @@ INSTEAD: Final[Table] = (
      "set by loop.call_soon_threadsafe"),
     (r"", "call it in await asyncio.to_thread(...)"),
 )  # fmt: skip
-# pattern of a call that sleeps in a worker -> who does so
-ASLEEP: Final[Table] = (
-    (r"^clock_nanosleep",
-     "A library sleeps there and looks again: SQLite does so until another connection's transaction has ended (database is "
-     "locked), so keep transactions short, with nothing slow between their first change and the commit. "),
+# pattern of a blocking call in a worker thread -> what makes it shorter
+IN_THREAD: Final[Table] = (
+    (r"clock_nanosleep",
+     "a library sleeps there until it may go on, as SQLite does while another connection has the database's write lock: commit "
+     "sooner there, with no other work between the first write and the commit; let one thread write for all; and "
+     "journal_mode=WAL lets readers go on"),
+    (r"subprocess|wait4|waitid", "the child process takes this time: make it shorter, or keep one running that takes work"),
+    (r"",
+     "make the call shorter, start it earlier, or cache. Its time limit must be in the call itself: one around it cannot "
+     "stop a thread (anyio's abandon_on_cancel=True only stops waiting for it)"),
 )  # fmt: skip
 # where it computes, whose code, which function, how often -> what to do
 FASTER: Final[Table] = (
@@ -113,15 +118,19 @@ def limit_of(attributes: Mapping[str, Any]) -> str:
     return next(filter(None, known), "") or (f"max_workers of the pool made at {at}" if at else "its limit")
 
 
+def in_thread(attributes: Mapping[str, Any]) -> str:
+    """Return what to do about the blocking call of a worker's span with these attributes."""
+    return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else _call_of(attributes))
+
+
+def _call_of(attributes: Mapping[str, Any]) -> str:
+    return " ".join(str(attributes.get(key) or "") for key in _CALLS)
+
+
 def instead_of(attributes: Mapping[str, Any]) -> str:
     """Return what to do on a loop instead of the blocking call of a span with these attributes."""
-    found = " ".join(str(attributes.get(key) or "") for key in _CALLS)
+    found = _call_of(attributes)
     call = attributes.get(schema.FOR_CALL)
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
         return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
     return look_up(INSTEAD, found)
-
-
-def why_asleep(attributes: Mapping[str, Any]) -> str:
-    """Return what a call of a worker's span with these attributes sleeps for; "" where that is plain."""
-    return look_up(ASLEEP, " ".join(str(attributes.get(key) or "") for key in _CALLS).strip())

@@ -1,5 +1,6 @@
 """The sentence about the limit of a process. Nothing is decided here."""
 
+import re
 from typing import Final
 
 from whywait.analysis.capacity.demand import Resource
@@ -22,6 +23,7 @@ _WORDS: Final = {
     Resource.TASK: ("the task {name}", "More requests at once cannot help; several of it, a batch, or less work for each can."),
 }  # fmt: skip
 
+_GIVEN: Final = re.compile(r"(?:Event|Condition|Barrier|\w*Queue)\.").match  # waits for what others give
 _IT: Final = {Resource.CPU: "one", Resource.POOL: "a worker", Resource.CONNECTION: "one"}
 
 
@@ -36,6 +38,8 @@ def _number_of(use: Use) -> str:
 
 
 def _helps(use: Use) -> str:
+    if use.resource is Resource.LOCK and _GIVEN(use.name):
+        return "It is no lock: less work for each of what is given, or several that give it, can help."
     if number := _number_of(use):
         return f"Holding it for less time, or a higher limit ({number}), can help"
     return _WORDS[use.resource][1]

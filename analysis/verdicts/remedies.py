@@ -79,8 +79,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
     ((Cause.LOCK_WAIT,), Situation.SIGNAL,
-     "No lock is held: {who} gives what these wait for. Let that come sooner, or set a time limit; where a queue hands out what "
-     "is shared, as connections, put more of it there, or give it back sooner."),
+     "No lock is held: {who} gives what these wait for. Make that shorter, let several give it, or set a time limit; where a "
+     "queue hands out what is shared, as connections, put more of it there, or give it back sooner."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
      "per object instead of one for all."),
@@ -118,9 +118,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside."),
     ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
-     "{how}It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "
-     "time limit must be in the call itself: one around it cannot stop a thread (anyio's abandon_on_cancel=True only "
-     "stops waiting for it)."),
+     "It is in a worker thread already, so the loop goes on: {how}."),
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
      "Raise the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
      "together; or make each shorter."),

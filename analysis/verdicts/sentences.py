@@ -239,7 +239,7 @@ _PATTERNS: Final = {
         "A lock convoy: up to {most_waiting:of thread} at once waited for the {lock}, which passed from holder to holder up "
         "to {most_holders:of time} while one waited.",
     Situation.STRAGGLER:
-        "Of {items:.0f} {name} that run together, half have ended after {half_ns:ms}; the last takes {last_ns:ms}.",
+        "Of {items:.0f} tasks that run together, half have ended after {half_ns:ms}; the last, {name}, takes {last_ns:ms}.",
     Situation.NATIVE_QUEUE:
         "Up to {most:of call} at once waited inside native code{where}, while its threads ran: calls of several requests "
         "queue for the same native threads there.",

@@ -98,6 +98,31 @@ def test_a_slow_answer_is_told_by_the_librarys_function_and_the_users(
     assert set(answer["culprit_file"]) == {__file__}
 
 
+async def through_pipes() -> None:
+    child = await asyncio.create_subprocess_exec("sleep", str(DELAY_S), stdout=asyncio.subprocess.PIPE)
+    await child.communicate()
+
+
+async def until_its_exit() -> None:
+    child = await asyncio.create_subprocess_exec("sleep", str(DELAY_S))
+    await child.wait()
+
+
+CHILDREN = {through_pipes: "Process.communicate", until_its_exit: "Process.wait"}
+
+
+@LOOPS
+@pytest.mark.parametrize("program", CHILDREN, ids=lambda one: one.__name__)
+def test_a_child_process_is_told_by_the_users_call(
+    traced_to: Callable[..., Traced], program: Callable[[], Awaitable[None]], new_loop: Any
+) -> None:
+    causes, took_ms = causes_of(traced_to(), program, new_loop)
+    told = f"waiting for {CHILDREN[program]} (asyncio) in {program.__name__}"
+    child = causes[causes["detail"].str.startswith(told)]
+    assert 0.9 * DELAY_S * 1e3 <= child["amount_ns"].sum() / 1e6 <= took_ms, shown(causes)
+    assert set(child["cause"]) == {"await_io"}
+
+
 class Batcher:
     """Gathers what comes within a window, then works on all of it in a thread."""
 

@@ -155,34 +155,45 @@ def test_who_asks_again_and_again_in_a_worker_polls(traced_to: Callable[..., Tra
     assert reason.mean_ns / 1e9 == pytest.approx(ASLEEP_S, rel=0.4)  # up to one pause more
 
 
-def count(path: Path) -> float:
-    with closing(sqlite3.connect(path, timeout=20)) as database:
-        began = time.perf_counter()
-        database.execute("insert into visits values (1)")  # waits for the other's transaction
-        waited_s = time.perf_counter() - began
-        database.commit()
-    return waited_s
+def test_who_waits_for_sqlite_s_write_lock_is_told_how_sqlite_waits(
+    traced_to: Callable[..., Traced], tmp_path: Path
+) -> None:
+    path = tmp_path / "votes.db"
+    waited_s, writing = [], threading.Event()
 
+    def opened() -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=10, isolation_level=None)
 
-def test_sqlite_asleep_until_anothers_transaction_has_ended(traced_to: Callable[..., Traced], tmp_path: Path) -> None:
-    path = tmp_path / "visits.db"
-    with closing(sqlite3.connect(path, check_same_thread=False)) as other:
-        other.execute("create table visits (one)")
-        other.execute("begin immediate")
-        spans = traced_to()
+    with closing(opened()) as first:
+        first.execute("create table votes (n int)")
 
-        @traced
-        async def visit() -> float:
-            asyncio.get_running_loop().call_later(2 * ASLEEP_S, other.commit)
-            return await asyncio.to_thread(count, path)
+    def export() -> None:
+        with closing(opened()) as mine:
+            mine.execute("begin immediate")
+            writing.set()
+            time.sleep(2 * ASLEEP_S)
+            mine.execute("commit")
 
-        waited_s = asyncio.run(visit())
-        spans.stop()
-    (judged,) = judge(analysis.analyze(spans.output))
-    first = judged.reasons[0]
-    assert (first.cause, first.culprit) == (Cause.BLOCKING_IO, "count")
-    assert first.culprit_line == count.__code__.co_firstlineno + 3
-    assert first.mean_ns == pytest.approx(waited_s * 1e9, rel=0.1)
-    assert first.remedy.situation is Situation.IN_WORKER
-    assert "SQLite" in first.remedy.text
-    assert first.remedy.text.endswith("only stops waiting for it).")
+    def vote() -> None:
+        with closing(opened()) as mine:
+            began = time.perf_counter()
+            mine.execute("insert into votes values (1)")
+            waited_s.append(time.perf_counter() - began)
+
+    @traced
+    async def root() -> None:
+        await asyncio.to_thread(vote)
+
+    spans = traced_to()
+    thread = threading.Thread(target=export)
+    thread.start()
+    writing.wait()
+    asyncio.run(root())
+    thread.join()
+    spans.stop()
+    (found,) = judge(analysis.analyze(spans.output))
+    reason = found.reasons[0]
+    assert (reason.cause, reason.culprit) == (Cause.BLOCKING_IO, vote.__qualname__)
+    assert reason.mean_ns / 1e9 == pytest.approx(waited_s[0], rel=0.1)
+    assert reason.remedy.key == "blocking_io/in_worker"
+    assert "another connection has the database's write lock" in reason.remedy.text

@@ -47,6 +47,39 @@ def test_the_one_that_the_others_wait_for(traced_to: Callable[..., Traced]) -> N
     assert one["last_ns"] <= found.p99_ns
 
 
+def test_one_of_several_functions_that_the_others_wait_for(traced_to: Callable[..., Traced]) -> None:
+    spans = traced_to()
+
+    async def profile() -> None:
+        await call(USUAL_S)
+
+    async def offers() -> None:
+        await call(USUAL_S)
+
+    async def recommended() -> None:
+        await call(SLOW_S)
+
+    @traced
+    async def home() -> None:
+        await asyncio.gather(profile(), profile())  # ended before
+        async with asyncio.TaskGroup() as group:
+            for one in (profile, recommended, offers):
+                group.create_task(one())
+
+    async def main() -> None:
+        for _ in range(4):
+            await home()
+
+    asyncio.run(main())
+    spans.stop()
+    (found,) = judge(analysis.analyze(spans.output))
+    assert found.reasons[0].remedy.key == "await_io/straggler"
+    (one,) = (one.numbers for one in found.situations if one.kind is Situation.STRAGGLER)
+    assert (one["items"], one["name"].rpartition(".")[2]) == (3, "recommended")
+    assert USUAL_S * 1e9 <= one["half_ns"] <= SLOW_S * 0.5e9
+    assert SLOW_S * 1e9 <= one["last_ns"] <= found.p99_ns
+
+
 @pytest.mark.parametrize(
     "took_s", [[SLOW_S] * 8, [USUAL_S, SLOW_S], [0.06, 0.08, 0.1, 0.12, 0.14]], ids=["alike", "two", "spread"]
 )

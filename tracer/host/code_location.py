@@ -64,7 +64,11 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
 # what hides a coroutine or an asynchronous generator: in C, without an attribute for it
 _HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 # what users know of a library in place of the function that they reach
-_SAID = {"greenlet_spawn": "awaitable_attrs, a lazy load", "FlowControlMixin._drain_helper": "StreamWriter.drain"}
+_SAID = {
+    "greenlet_spawn": "awaitable_attrs, a lazy load", "FlowControlMixin._drain_helper": "StreamWriter.drain",
+    # the tasks in which asyncio.subprocess does it
+    "Process._read_stream": "Process.communicate", "Process._feed_stdin": "Process.communicate",
+}  # fmt: skip
 # modules whose functions are what a thread waits in
 _PRIMITIVE = frozenset(
     ("concurrent", "queue", "select", "selectors", "socket", "ssl", "subprocess", "threading", "time")
@@ -354,7 +358,7 @@ def _site_of(coroutine: Any) -> Site | None:
             call = _SAID.get(call, call).partition(".<locals>")[0]
             owner, _, name = call.rpartition(".")
             call = owner if name.startswith("__") else call  # "__anext__" says nothing
-        step = "" if sleeper is None else pause_of(sleeper.f_code, sleeper.f_lasti)
+        step = "" if sleeper is None else pause_at(sleeper)
         if making is not None:
             step = _step(making.co_name)
         site = Site(
@@ -367,6 +371,11 @@ def _site_of(coroutine: Any) -> Site | None:
         )
         known = _sites[key] = (site, code, where, called, making)
     return known[0]
+
+
+def pause_at(sleeper: FrameType) -> str:
+    """Return what the pause is that this frame makes, schema.STEP_PACE or STEP_PAUSE; "" for none of a loop."""
+    return pause_of(sleeper.f_code, sleeper.f_lasti, users=not is_library(sleeper.f_code.co_filename))
 
 
 @lru_cache(maxsize=4_096)
@@ -435,5 +444,6 @@ def _hides(value: Any) -> bool:
 def _about(filename: str) -> int:
     module = module_of(filename)
     library = _LIBRARY if is_library(filename) else 0
-    installed = _INSTALLED * any(marker in filename for marker in _PACKAGES)
+    # what starts a child process and waits for it is a library to who calls it, as an installed one is
+    installed = _INSTALLED * (module == "asyncio.subprocess" or any(marker in filename for marker in _PACKAGES))
     return library | installed | _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")

@@ -24,7 +24,7 @@ class WorkerClock(NamedTuple):
 
 
 class WorkerClocks:
-    """The current processes of one executor. One thread may read while another closes."""
+    """The current processes of one executor or `multiprocessing.Pool`. One thread may read while another closes."""
 
     def __init__(self, executor: Any) -> None:
         # records of its jobs keep this for longer; who closes it lets go of this reference, and of the circle
@@ -33,7 +33,10 @@ class WorkerClocks:
         self._files: dict[int, tuple[_File, _File]] = {}
 
     def processes(self) -> list[int]:
-        return list(getattr(self._executor(), "_processes", None) or ())[:_MOST_WORKERS]
+        owner = self._executor()
+        found = getattr(owner, "_pool", None)  # of a multiprocessing.Pool
+        ids = getattr(owner, "_processes", None) if found is None else [one.pid for one in tuple(found)]
+        return list(ids or ())[:_MOST_WORKERS]
 
     def read(self) -> dict[int, WorkerClock]:
         """Return a reading of every live process, by id."""
@@ -70,8 +73,8 @@ class _File(OwnFile):
 
 def places_at(executor: Any) -> int:
     """Return where in this process the free places of a `ProcessPoolExecutor`'s queue of calls are counted, 0 for an
-    unexpected layout or an executor that was shut down."""
-    lock = getattr(getattr(executor._call_queue, "_sem", None), "_semlock", None)
+    unexpected layout, an executor that was shut down, or a pool without places."""
+    lock = getattr(getattr(getattr(executor, "_call_queue", None), "_sem", None), "_semlock", None)
     if lock is None or not lock.handle > 0 or not os.path.isdir("/proc/self"):
         return 0
     counted = ctypes.c_int32.from_address(lock.handle)  # it may change between two readings

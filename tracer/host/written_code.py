@@ -28,8 +28,8 @@ def called_name(user: FrameType, called: str, kind: object) -> str:
 
 
 @lru_cache(maxsize=1_024)
-def pause_of(code: CodeType, at: int) -> str:
-    """Return what a sleep at this instruction is: STEP_PACE between things that are sent, or handed out by a
+def pause_of(code: CodeType, at: int, *, users: bool) -> str:
+    """Return what a sleep at this instruction is: STEP_PACE between things that are sent, or handed out by the user's
     generator; STEP_PAUSE in any other `while` loop of this function; "" elsewhere, where it may stand for work."""
     every = list(get_instructions(code))
     names = {one.offset: one.opname for one in every}
@@ -47,6 +47,6 @@ def pause_of(code: CodeType, at: int) -> str:
     sends = any(
         one.opname.startswith("LOAD_") and _SENDS(str(one.argval)) for one in inside if "CONST" not in one.opname
     )
-    if sends or (code.co_flags & (CO_ASYNC_GENERATOR | CO_GENERATOR) and (is_for or not asks)):
+    if sends or (users and code.co_flags & (CO_ASYNC_GENERATOR | CO_GENERATOR) and (is_for or not asks)):
         return STEP_PACE
     return "" if is_for else STEP_PAUSE

@@ -2,7 +2,7 @@
 
 import contextvars
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final
@@ -17,6 +17,11 @@ _RUNS: Final = frozenset((
     "wrapped",
 ))  # fmt: skip
 _DEEPEST: Final = 5
+# objects of joblib that are called in a worker, and what they call
+_BATCHES: Final[dict[str, Callable[[Any], Any]]] = {
+    "BatchedCalls": lambda one: next((call[0] for call in own(one, "items") or ()), None),
+    "_TracebackCapturingWrapper": lambda one: own(one, "func"),
+}
 
 
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
@@ -44,6 +49,8 @@ def _behind(function: Any, args: tuple[Any, ...], deepest: int) -> tuple[str, Co
             function = function.func
         elif type(bound_to(function)) is contextvars.Context and args:
             function, args = args[0], args[1:]  # context.run(function, ...)
+        elif (batch := _BATCHES.get(type(function).__qualname__)) and (inner := batch(function)) is not None:
+            function, args = inner, ()
         else:
             break
     if type(function) is FunctionType:

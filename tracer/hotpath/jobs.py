@@ -18,7 +18,7 @@ from whywait.tracer.hotpath.thread_state import enter_job, leave_untraced, worke
 from whywait.tracer.records.background import BackgroundJob
 from whywait.tracer.records.current import ACTIVITY, Worker, current_activity
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.request import Job, Pool
+from whywait.tracer.records.request import Activity, Job, Pool
 
 NO_QUEUE_NS = 20_000  # off CPU for less: the run queue is not read
 JOB_ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, count as on CPU throughout
@@ -29,16 +29,20 @@ _PLAINLY = (FunctionType, type)  # of callables that stand for themselves
 def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) -> Job | None:
     """Return a job of this thread's current activity; None outside any request."""
     spawner = current_activity()
-    if spawner is None:
-        return None
+    return job_of(spawner, perf_counter_ns(), current_span_id(), pool, function, args) if spawner is not None else None
+
+
+def job_of(
+    spawner: Activity, born_ns: int, parent_id: int, pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]
+) -> Job | None:
+    """Return a job that an activity gave to a pool; None where its request has as many records as may be kept."""
     request = spawner.request
     if not request.take():
         return None
-    now = perf_counter_ns()
-    job = Job(request, spawner, now, current_span_id())
+    job = Job(request, spawner, born_ns, parent_id)
     job.name, job.code = describe(function, args)
     job.pool = pool
-    job.pool_age_ns = now - pool.made_ns if pool.made_ns else -1
+    job.pool_age_ns = born_ns - pool.made_ns if pool.made_ns else -1
     request.activities.append(job)
     return job
 

@@ -8,18 +8,19 @@ import queue
 import sys
 import threading
 from types import FrameType
+from typing import Final
 
-from whywait.tracer.host.code_location import Place, Site, is_library, is_ours, library_call, user_place
+from whywait.tracer.host.code_location import Place, Site, is_library, is_ours, library_call, pause_at, user_place
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
-from whywait.tracer.host.written_code import pause_of
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.request import Activity, Job, Pool, Waker
-from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
+from whywait.tracer.schema import STEP_PAUSE, WAIT_AWAIT, WAIT_LOGGING, WAIT_RESUME
 
 KEPT_NS = 100_000  # shorter waits become no span: they are summed, and do not count towards the record limit
+_LOOKED_AT: Final = 256  # of a request's activities, the latest
 _FILES = {threading.__file__: "threading.", queue.__file__: "queue."}
 _POOL_FILE = "/concurrent/futures/thread.py"
 
@@ -58,12 +59,30 @@ def keep_wait(
     asks = frame.f_back if waited.what == "time.sleep" else None
     call, package, step = library_call(frame)
     if asks is not None:
-        step = pause_of(asks.f_code, asks.f_lasti)
+        step = pause_at(asks)
     site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], call, package, step)
+    job = _looked_for(activity, start_ns, end_ns) if step == STEP_PAUSE else None
+    if job is not None:  # what is left of the pause is all that it took
+        record_wait(activity, WAIT_AWAIT, start_ns, job.done_ns, job.done_ns, job, site, current_span_id(), True)
+        start_ns = job.done_ns
     record_wait(
         activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, run_queue_ns(),
         queue_before_ns,
     )  # fmt: skip
+
+
+def _looked_for(activity: Activity, start_ns: int, end_ns: int) -> Job | None:
+    """The last of the activity's own jobs, or of those that followed one, that ended in a pause of a loop: the loop looks
+    for it."""
+    latest: Job | None = None
+    for one in activity.request.activities[:-_LOOKED_AT:-1]:
+        ended_ns = one.done_ns if isinstance(one, Job) else 0
+        if start_ns < ended_ns < end_ns and (latest is None or latest.done_ns < ended_ns):
+            before: Activity | None = one
+            while before is not None and before is not activity:
+                before = before.spawner
+            latest = one if before is activity else latest  # type: ignore[assignment]
+    return latest
 
 
 def _user_site(activity: Activity, frame: FrameType) -> Place:

@@ -13,14 +13,14 @@ from whywait.tracer.probes.blocking import calls, gc_pauses, logging_handlers
 from whywait.tracer.probes.connections.libraries import LIBRARIES
 from whywait.tracer.probes.locks import import_locks, lock_factories
 from whywait.tracer.probes.probe import Probe
-from whywait.tracer.probes.process_pool import executor
+from whywait.tracer.probes.process_pool import executor, multiprocessing_pool
 from whywait.tracer.probes.requests import asgi, framework_stamps, places, uvicorn_server
 from whywait.tracer.probes.stacks import watchdog
 from whywait.tracer.probes.threads import anyio_workers, futures, sqlite_thread, thread_pool, thread_starts
 
 GROUP: Final = "whywait.probes"
 BUILTIN: Final[tuple[Probe, ...]] = (
-    selector_loop, uvloop_loop, nested_loops, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers, sqlite_thread,
+    selector_loop, uvloop_loop, nested_loops, thread_starts, thread_pool, futures, executor, multiprocessing_pool, eager_tasks, anyio_workers, sqlite_thread,
     uvicorn_server, places, framework_stamps, asgi, lock_releases, gc_pauses, library_phases, *LIBRARIES, lock_factories, import_locks, logging_handlers,
     calls, process_exit,
     watchdog,

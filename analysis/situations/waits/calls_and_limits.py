@@ -7,7 +7,7 @@ from typing import Any, Final
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import instead_of, why_asleep
+from whywait.analysis.situations.what_helps import in_thread, instead_of
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -22,8 +22,8 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
     shares = own.groupby(group.kinds_of(own).map(_ON))["amount_ns"].sum() / own["amount_ns"].sum()
     for kind in shares[shares >= MIN_HELD].nlargest(1).index:
         (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
-        how = {"how": instead_of(longest) if kind == Situation.BLOCKS_LOOP else why_asleep(longest)}
-        yield Pattern(Situation(str(kind)), Cause.BLOCKING_IO, {"share": float(shares[kind]), **how})
+        how = (instead_of if kind == Situation.BLOCKS_LOOP else in_thread)(longest)
+        yield Pattern(Situation(str(kind)), Cause.BLOCKING_IO, {"share": float(shares[kind]), "how": how})
 
 
 def consumers(group: Group) -> Iterator[Pattern]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, SAVES
+from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, MOST_OF_ONE, SAVES
 from whywait.analysis.situations.what_helps import ONCE, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
@@ -55,8 +55,11 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
 
 
 def _alike(turns: pd.DataFrame) -> pd.DataFrame:
-    """Return those that are not much shorter than the longest of their series."""
-    return turns[turns["ns"] >= ALIKE * turns.groupby("series")["ns"].transform("max")]
+    """Return those that are not much shorter than half of their series, where no single one has nearly all of its time."""
+    like = turns[turns["ns"] >= ALIKE * turns.groupby("series")["ns"].transform("median")]
+    series = like.groupby("series")["ns"]
+    one_has_all = series.transform("max") > MOST_OF_ONE * series.transform("sum")
+    return like[~one_has_all | (series.transform("size") == 1)]
 
 
 def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:

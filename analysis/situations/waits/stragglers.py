@@ -1,4 +1,4 @@
-"""Tasks of one function that run together, of which one takes much longer than the others.
+"""Tasks that run together, of which one takes much longer than the others.
 
 item 1   |--23 ms--|
 item 2   |--23 ms--|
@@ -22,7 +22,8 @@ _CAUSES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO)
 
 
 def stragglers(group: Group) -> Iterator[Pattern]:
-    """Yield for a significant wait the tasks of which the last one to end had most of it, long after half had ended."""
+    """Yield for a significant wait the tasks of which the last one to end had most of it, long after half had ended: those of
+    one spawner that ran beside the last."""
     causes = [cause for cause in _CAUSES if cause in group.significant]
     if not causes:
         return
@@ -31,13 +32,16 @@ def stragglers(group: Group) -> Iterator[Pattern]:
     tasks = tasks.assign(by=attribute(tasks, schema.SPAWNED_BY))[
         ["trace_id", "by", "name", "span_id", "start_ns", "end_ns"]
     ]
-    together = tasks.dropna(subset="by").groupby(["trace_id", "by", "name"])
-    found = together.agg(
-        items=("span_id", "size"), start_ns=("start_ns", "min"), half=("end_ns", "median"), last=("end_ns", "idxmax")
-    ).reset_index()  # fmt: skip
-    found["last_ns"] = tasks["end_ns"].reindex(found["last"]).to_numpy(np.int64) - found["start_ns"]
+    tasks = tasks.dropna(subset="by")
+    tasks["last"] = tasks.groupby(["trace_id", "by"])["end_ns"].transform("idxmax").astype(np.int64)
+    together = tasks[tasks["end_ns"] > tasks["start_ns"].reindex(tasks["last"]).to_numpy(np.int64)]
+    found = together.groupby("last", as_index=False).agg(
+        items=("span_id", "size"), start_ns=("start_ns", "min"), half=("end_ns", "median"), end_ns=("end_ns", "max")
+    )
+    found["last_ns"] = found["end_ns"] - found["start_ns"]
     found["half_ns"] = found["half"] - found["start_ns"]
     found = found[(found["items"] >= _FEWEST) & (found["last_ns"] >= _LONGER * found["half_ns"])]
+    found["name"] = tasks["name"].reindex(found["last"]).to_numpy()
     last = set(tasks.loc[found["last"], ["trace_id", "span_id"]].itertuples(index=False, name=None))
     for cause in causes:
         own = group.of(cause)

@@ -84,6 +84,8 @@ def test_the_limit_is_the_resource_that_is_used_up(told: tuple[str, Analysis, Pr
 LIMIT_WORDS = {
     "Semaphore.acquire (app.py:7)": ("Semaphore.acquire (app.py:7) is the limit", "a higher limit (the number"),
     "anyio": ("Anyio is the limit", "total_tokens"),
+    "Condition.wait (app.py:7)": ("Condition.wait (app.py:7) is the limit", "It is no lock", "several that give it"),
+    "Queue.get (app.py:7)": ("Queue.get (app.py:7) is the limit", "It is no lock", "several that give it"),
     "Lock.acquire (app.py:7)": ("Lock.acquire (app.py:7) is the limit", "one for each object, can."),
 }
 

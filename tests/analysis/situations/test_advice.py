@@ -356,6 +356,16 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     assert "The longest takes 24.0 ms." in said
 
 
+def test_one_that_takes_much_longer_is_one_of_them_and_does_not_hide_the_others() -> None:
+    found = in_turn([20] * 6 + [70])
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    assert "7 times per request, one after another, 190 ms in all" in found.situations[0]
+
+
+def test_where_one_has_nearly_all_of_the_time_the_others_do_not_matter() -> None:
+    assert key(in_turn([20] * 6 + [300]), Cause.AWAIT_IO) == "await_io"
+
+
 def test_calls_of_a_client_one_after_another_are_no_stream_that_it_reads() -> None:
     found = in_turn([20] * 5, "StreamReader.read", "io", **{schema.FOR_CALL: "ClientSession._request"})
     assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"

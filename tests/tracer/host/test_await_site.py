@@ -192,6 +192,23 @@ def test_what_a_sleep_in_a_loop_is(how: Any, step: str) -> None:
     assert site_of(how).step == step
 
 
+PARTS = """
+import asyncio
+async def parts(jobs):
+    while jobs:
+        await asyncio.sleep(9)
+        yield jobs.pop()
+"""
+
+
+def test_a_librarys_generator_that_pauses_looks_for_what_it_yields() -> None:
+    library, users = (
+        compiled(PARTS, path)["parts"] for path in ("/venv/lib/python3/site-packages/jobs/of.py", "/srv/of.py")
+    )
+    assert site_of(first_of(library([1]))).step == STEP_PAUSE
+    assert site_of(first_of(users([1]))).step == STEP_PACE
+
+
 RETRYING = """
 import asyncio
 class AsyncRetrying:

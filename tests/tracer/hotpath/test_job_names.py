@@ -139,3 +139,10 @@ def test_an_installed_service_is_the_user_s_where_a_framework_runs_it() -> None:
     assert describe(handed)[0] == "order"
     wrap = library("someones_pool", _IN_A_LIBRARY)["wrap_submit"]
     assert describe(wrap(service))[0] == "wrap_submit.<locals>.wrapped_func"  # which of the two is the user's?
+
+
+def test_a_batch_of_joblib_is_named_after_what_it_calls() -> None:
+    parallel = pytest.importorskip("joblib.parallel")
+    backends = pytest.importorskip("joblib._parallel_backends")
+    batch = parallel.BatchedCalls([(report, (), {})], (None, 1))
+    assert describe(batch)[0] == describe(backends._TracebackCapturingWrapper(batch))[0] == "report"

@@ -23,12 +23,12 @@ _OPEN = 8  # results whose sender may become known by a later reading
 
 
 class ProcessQueue:
-    """The jobs of one executor that run and those that queue. Any thread may call it."""
+    """The jobs of one executor or `multiprocessing.Pool` that run and those that queue. Any thread may call it."""
 
     def __init__(self, executor: Any, pool: Pool) -> None:
         self.pool = pool
         self.clocks = WorkerClocks(executor)
-        self.calls = Calls(self.settle, places=int(getattr(executor._call_queue, "_maxsize", 0)))
+        self.calls = Calls(self.settle, places=getattr(getattr(executor, "_call_queue", None), "_maxsize", 0))
         self._table = recorder.active.sampler.pools if recorder.active and recorder.active.sampler else None
         if self._table is not None:
             self.calls.key, self._places_at = self._table.new_key(), places_at(executor)

@@ -47,7 +47,7 @@ def install(_: Session) -> Undo:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         plain_init(self, *args, **kwargs)
         try:
-            pool_of(self, _name(self), self._max_workers, new=True)
+            _pool_of(self, new=True)
             if callable(getattr(self, "_initializer", None)):
                 self._initializer = timed_initializer(self._initializer)
         except Exception as error:
@@ -56,7 +56,7 @@ def install(_: Session) -> Undo:
     @functools.wraps(plain_submit)  # type: ignore[arg-type]
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         try:
-            pool = known_pool(self) or pool_of(self, _name(self), self._max_workers)
+            pool = known_pool(self) or _pool_of(self)
             job = make_job(pool, fn, args)
             held = occupancy_of(pool, job, fn, args)
             elsewhere = _HAS_CONTEXTS and worker_contexts.has_own_context(self)
@@ -92,12 +92,12 @@ def install(_: Session) -> Undo:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
         if len(self._threads) >= self._max_workers:
             return plain_adjust(self)  # it will start none
-        start_worker(plain_adjust, self, _name, name)
+        start_worker(plain_adjust, self, _pool_of, name)
 
     patches = Patches()
     patches.replace(ThreadPoolExecutor, "__init__", __init__)
     patches.replace(ThreadPoolExecutor, "submit", submit if submitter is None else submitter(plain_submit, submit))
-    patches.replace(ThreadPoolExecutor, "shutdown", timed_shutdown(ThreadPoolExecutor.shutdown, _name, name))
+    patches.replace(ThreadPoolExecutor, "shutdown", timed_shutdown(ThreadPoolExecutor.shutdown, _pool_of, name))
     adjust = _adjust_thread_count if adjuster is None else adjuster(plain_adjust, _adjust_thread_count)
     patches.replace(ThreadPoolExecutor, "_adjust_thread_count", adjust)
     if _HAS_CONTEXTS:
@@ -105,25 +105,26 @@ def install(_: Session) -> Undo:
     return patches.undo
 
 
-def start_worker(plain: Callable[[Any], None], executor: Any, name_of: Callable[[Any], str], probe: str) -> None:
+def start_worker(plain: Callable[[Any], None], executor: Any, pool_of: Callable[[Any], Pool], probe: str) -> None:
     """Calls what starts a worker of the executor, and records how long an activity waited for that."""
     # `Thread.start` returns when the new thread has run: it may have waited for the GIL till then
-    _timed(waiter_here(), functools.partial(plain, executor), executor, name_of, probe, _record_startup)
+    _timed(waiter_here(), functools.partial(plain, executor), executor, pool_of, probe, _record_startup)
 
 
-def timed_shutdown(plain: Callable[..., None], name_of: Callable[[Any], str], probe: str) -> Callable[..., None]:
-    """Return a replacement of an executor's `shutdown` that records how long an activity waited for it."""
+def timed_shutdown(plain: Callable[..., None], pool_of: Callable[[Any], Pool], probe: str) -> Callable[..., None]:
+    """Return a replacement of a pool's `shutdown(wait=True)` or `terminate` that records how long an activity waited for it."""
 
     @functools.wraps(plain)
-    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        call = functools.partial(plain, self, wait, **kwargs)
-        _timed(waiter_here() if wait else None, call, self, name_of, probe, _record_shutdown)
+    def shutdown(self: Any, *args: Any, **kwargs: Any) -> None:
+        wait = args[0] if args else kwargs.get("wait", True)
+        call = functools.partial(plain, self, *args, **kwargs)
+        _timed(waiter_here() if wait else None, call, self, pool_of, probe, _record_shutdown)
 
     return shutdown
 
 
 def _timed(
-    activity: Activity | None, call: Callable[[], None], executor: Any, name_of: Callable[[Any], str], probe: str,
+    activity: Activity | None, call: Callable[[], None], executor: Any, pool_of: Callable[[Any], Pool], probe: str,
     record: Callable[[Activity, Pool, int, int], None],
 ) -> None:  # fmt: skip
     if activity is None:
@@ -135,7 +136,7 @@ def _timed(
     finally:
         end_wait(inside)
         try:
-            record(activity, pool_of(executor, name_of(executor), executor._max_workers), start_ns, perf_counter_ns())
+            record(activity, pool_of(executor), start_ns, perf_counter_ns())
         except Exception as error:
             probe_failed(probe, error)
 
@@ -154,6 +155,6 @@ def _record_shutdown(activity: Activity, pool: Pool, start_ns: int, end_ns: int)
     record_thread_wait(activity, WAIT_POOL_SHUTDOWN, start_ns, cause_ns, end_ns, last, pool)
 
 
-def _name(executor: Any) -> str:
+def _pool_of(executor: Any, *, new: bool = False) -> Pool:
     name = getattr(executor, "_thread_name_prefix", "") or "ThreadPoolExecutor"
-    return _LOOPS_OWN.get(name, name)
+    return pool_of(executor, _LOOPS_OWN.get(name, name), executor._max_workers, new=new)
