@@ -1,6 +1,6 @@
 """Requests wait for a CPU: what used the CPUs, and whether native libraries run too many threads for them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
