@@ -16,7 +16,7 @@ for (const box of document.querySelectorAll(".request")) {
     ticks.replaceChildren(...made.map((at) => {
       const tick = document.createElement("span");
       tick.style.left = (at / wall) * 100 + "%";
-      tick.textContent = said(at, step) + (at === wall || at === 0 ? " ms" : "");
+      tick.textContent = said(at, step);
       return tick;
     }));
   };
@@ -48,12 +48,14 @@ for (const box of document.querySelectorAll(".request")) {
     tile.tabIndex = 0;
     tile.focus();
   };
+  // the next one that can be seen at this zoom: a request has many stretches of microseconds
+  const next = (at, step) => tiles[at + step] && tiles[at + step].offsetWidth < 3 ? next(at + step, step) : tiles[at + step];
   view.addEventListener("keydown", (event) => {
     const at = tiles.indexOf(document.activeElement);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tiles.length - 1 }[event.key];
-    if (at >= 0 && to !== undefined) {
+    const way = { ArrowRight: [at, 1], ArrowLeft: [at, -1], Home: [-1, 1], End: [tiles.length, -1] }[event.key];
+    if (at >= 0 && way) {
       event.preventDefault();
-      go(tiles[Math.min(Math.max(to, 0), tiles.length - 1)]);
+      go(next(...way) || tiles[at]);
     } else if ("+=-0".includes(event.key) && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       actions[event.key === "-" ? "out" : event.key === "0" ? "whole" : "in"]();
