@@ -112,9 +112,8 @@ def _endpoints(
     analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline], code: bool
 ) -> list[dict[str, Any]]:
     """Everything on the page about each endpoint."""
-    over_time = strips(analysis)
+    over_time, summary = strips(analysis), summarize(analysis.causes)
     begun_ns = int(analysis.requests["start_ns"].min()) if len(analysis.requests) else 0
-    summary = summarize(analysis.causes)
     drawn = {one.endpoint: one for one in reversed(timelines)}  # the slowest comes first
     return [
         {
