@@ -206,6 +206,16 @@ def test_the_list_is_searched_added_up_sorted_and_limited_by_a_drag_over_the_dot
     assert all(begin <= at <= end for at in shown)
     assert tab.run(said).startswith(f"{len(shown)} of {count} requests, ")
 
+    tab.run("document.querySelector('.dots').scrollIntoView({ block: 'center' })")
+    x, y = tab.run(
+        "(() => { const box = document.querySelector('.dots circle:not(.drawn)').getBoundingClientRect();"
+        " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        tab.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    near = "document.querySelectorAll('#list tbody tr:not([hidden])').length"
+    assert 0 < tab.run(near) < count, "a click on a dot without a timeline lists what came then"
+
 
 def test_the_verdict_can_be_copied_as_markdown(tab: Page, report: Path) -> None:
     tab.open(report)

@@ -142,16 +142,17 @@ if (list) {
     });
   });
   for (const svg of document.querySelectorAll(".dots svg")) {
-    const at = (event) => {
-      const box = svg.getBoundingClientRect(), share = Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
+    const at = (x) => {
+      const box = svg.getBoundingClientRect(), share = Math.min(Math.max((x - box.left) / box.width, 0), 1);
       return Number(svg.dataset.from) + share * (svg.dataset.to - svg.dataset.from);
     };
     svg.addEventListener("pointerdown", (begun) => {
       addEventListener("pointerup", (ended) => {
-        if (Math.abs(ended.clientX - begun.clientX) < 8) return;
-        const ends = [at(begun), at(ended)].sort((one, other) => one - other);
-        from.value = (Math.floor(ends[0] * 100) / 100).toFixed(2);
-        to.value = (Math.ceil(ends[1] * 100) / 100).toFixed(2);
+        const around = Math.abs(ended.clientX - begun.clientX) < 8 ? 5 : 0;  // a click: a dot's width and a little
+        if (around && ended.target.closest("a")) return;
+        const ends = [begun.clientX, ended.clientX].sort((one, other) => one - other);
+        from.value = (Math.floor(at(ends[0] - around) * 100) / 100).toFixed(2);
+        to.value = (Math.ceil(at(ends[1] + around) * 100) / 100).toFixed(2);
         show();
         list.closest("section").scrollIntoView();
       }, { once: true });
