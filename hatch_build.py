@@ -1,10 +1,13 @@
 """Builds the native core of the tracer where there is a compiler and Python's headers; else the Python core stays alone.
+And lets the README be read where its repository is not, as on PyPI.
 
 python hatch_build.py   builds it in place, as an editable installation does; WHYWAIT_CFLAGS adds flags
+WHYWAIT_REPOSITORY      of a release: the address to which the README's links lead, as https://example.org/group/whywait
 """
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,13 +20,15 @@ from typing import Any
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+    from hatchling.metadata.plugin.interface import MetadataHookInterface
 except ImportError:  # in place, without hatchling
-    BuildHookInterface = object
+    BuildHookInterface = MetadataHookInterface = object
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "whywait/tracer/host"
 LIBRARIES = ("-lrt",) if sys.platform == "linux" else ()  # timers, before glibc 2.34
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fno-strict-aliasing", "-fvisibility=hidden")
+LINK = re.compile(r"(!?)\[([^]]*)\]\((?![a-z]+://|#)([^)#\s]+)(#[^)\s]*)?\)")
 FLAGS += ("-Wall", "-Wextra", "-Wno-deprecated-declarations", "-Wno-missing-field-initializers")
 
 
@@ -104,6 +109,32 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
         """The core is in the wheel."""
         if version != "editable" and self.target_name == "wheel":
             self._folder.cleanup()
+
+
+def readable(text: str, repository: str, version: str) -> str:
+    """The text with the links to its repository's files as absolute ones to those of this version, pictures to what is in
+    them; as words where the repository's address is not known."""
+
+    def link(found: re.Match[str]) -> str:
+        picture, words, path, part = found.groups(default="")
+        if not repository:
+            return "" if picture else words if words.strip("`") == path else f"{words} (`{path}`)"
+        return f"{picture}[{words}]({repository}/{'raw' if picture else 'blob'}/v{version}/{path}{part})"
+
+    return LINK.sub(link, text)
+
+
+class CustomMetadataHook(MetadataHookInterface):  # type: ignore[misc]
+    """Called by hatchling for each sdist and wheel."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the README and the addresses."""
+        repository, version = os.environ.get("WHYWAIT_REPOSITORY", "").rstrip("/"), metadata["version"]
+        text = readable((ROOT / "README.md").read_text(encoding="utf-8"), repository, version)
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+        pages = {"Repository": "", "Documentation": f"/blob/v{version}/docs/README.md", "Issues": "/issues",
+                 "Changelog": f"/blob/v{version}/CHANGELOG.md"}  # fmt: skip
+        metadata["urls"] = {name: repository + page for name, page in pages.items() if repository}
 
 
 if __name__ == "__main__":

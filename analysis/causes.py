@@ -78,6 +78,7 @@ class CauseInfo:
     detail_adds: bool = True  # False: the detail repeats the culprit
     says_culprit: bool = True  # False: the detail or a situation names the culprit
     is_queue: bool = False  # a queue for a pool or a limit: one panel of the dashboard
+    texture: str = ""  # on a page: eyes that lack a colour, too, tell those of one texture apart
 
 
 INFO: Final[Mapping[Cause, CauseInfo]] = {
@@ -99,7 +100,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.LOCK_WAIT: CauseInfo(
         "blocked on a lock, semaphore, event or condition", "waiting for a lock",
         "Hold the lock for a shorter time (no I/O under it), or split it: one lock per object instead of one for all.",
-        ("#7a4b2a", "#c08a63"), {schema.WAIT_LOCK: "{lock}"}, Culprit.HOLDER, by="blocked by",
+        ("#7a4b2a", "#c08a63"), {schema.WAIT_LOCK: "{lock}"}, Culprit.HOLDER, by="blocked by", texture="/",
     ),
     Cause.LOGGING_WAIT: CauseInfo(
         "inside a logging handler or waiting for its lock", "in logging",
@@ -110,44 +111,46 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.BLOCKING_IO: CauseInfo(
         "a thread blocked in a system call or a sleep", "in a blocking call",
         "On the event loop use the asynchronous counterpart, or move the call to a worker thread.",
-        ("#00798c", "#3bb7cb"), {schema.WAIT_BLOCKING: "in {awaited}{where}{ended}"}, Culprit.CALLER,
+        ("#00798c", "#3bb7cb"), {schema.WAIT_BLOCKING: "in {awaited}{where}{ended}"}, Culprit.CALLER, texture="/",
     ),
     Cause.GC_PAUSE: CauseInfo(
         "stopped by the garbage collector", "stopped by the garbage collector",
         "Create fewer objects at once (rows as tuples or arrays instead of a dict or model each; parts instead of all); "
         "gc.freeze() after start-up, which spares what the service keeps; raise gc.set_threshold.",
         ("#a23b72", "#e07bb0"), {schema.WAIT_GC: "garbage collection{collected}"},
-        Culprit.CALLER,
+        Culprit.CALLER, texture="/",
     ),
     Cause.POOL_QUEUE: CauseInfo(
         "submitted to a pool whose workers were all busy", "queued for a worker of a pool",
         "Submit fewer, larger jobs (one batch instead of one job per item); a larger pool only helps while "
         "CPUs are idle.",
         ("#d1495b", "#ff7d8d"), {schema.WAIT_POOL_QUEUE: "{pool}"}, Culprit.OCCUPANTS, by="behind", is_queue=True,
+        texture="/",
     ),
     Cause.POOL_STARTUP: CauseInfo(
         "waiting for a pool's thread to start or initialise", "waiting for a pool's thread to start",
         "Make the pool once, at start-up, and warm it; not per request.",
         ("#e07a5f", "#ffa68f"), {schema.WAIT_POOL_STARTUP: "{pool} starting a {worker}{initializer}"}, Culprit.POOL,
-        is_queue=True,
+        is_queue=True, texture="|",
     ),
     Cause.POOL_SHUTDOWN: CauseInfo(
         "waiting for shutdown(wait=True), as at the end of `with ThreadPoolExecutor()`",
         "waiting for a pool to shut down",
         "Keep one pool for the life of the service.",
-        ("#b56576", "#e59aab"), {schema.WAIT_POOL_SHUTDOWN: "{pool} shutting down"}, Culprit.POOL, is_queue=True,
+        ("#b56b7c", "#e5a0b1"), {schema.WAIT_POOL_SHUTDOWN: "{pool} shutting down"}, Culprit.POOL, is_queue=True,
+        texture="/",
     ),
     Cause.LIMITER_WAIT: CauseInfo(
         "waiting for a token, semaphore, asyncio lock or queue", "waiting for a token, lock or queue",
         "Shorten what is done while it is held, do it for several at once (a batch), or raise the limit, where it is one.",
         ("#9d4edd", "#c99bff"), {schema.WAIT_LIMITER: "waiting for a token of {pool}"}, Culprit.AWAITED,
-        by="behind", is_queue=True,
+        by="behind", is_queue=True, texture="/",
     ),
     Cause.CONNECTION_WAIT: CauseInfo(
         "waiting for a connection of a client's or database's pool", "waiting for a connection",
         "Release connections sooner (no other work while one is open), or enlarge the pool, if the server accepts more.",
         ("#1b6e6a", "#4fc1b8"), {schema.WAIT_CONNECTION: "{connections}"}, Culprit.OCCUPANTS,
-        by="while they were held in", is_queue=True,
+        by="while they were held in", is_queue=True, texture="|",
     ),
     Cause.LOOP_BUSY: CauseInfo(
         "ready to run, while the event loop ran something else", "ready, while the event loop ran something else",
@@ -160,13 +163,13 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         "waiting for a thread to wake up: the event loop's, with a result ready, or a free worker's, with a job",
         "waiting for a thread to wake up",
         "Usually tens of microseconds; more of it means that the thread waits for a CPU or the GIL.",
-        ("#f2a65a", "#ffc98f"), {schema.WAIT_LOOP_WAKEUP: "the loop had not woken up yet"},
+        ("#f2a65a", "#ffc98f"), {schema.WAIT_LOOP_WAKEUP: "the loop had not woken up yet"}, texture="/",
     ),
     Cause.COLLECT_ORDER: CauseInfo(
         "finished, while the code that collects results handled others first", "waiting to be collected",
         "Collect with gather, or as results complete, and do not work between results.",
         ("#bc6c25", "#e5a568"), {schema.WAIT_COLLECT_ORDER: "the result was ready, {blocker} handled others first"},
-        Culprit.BLOCKER, detail_adds=False,
+        Culprit.BLOCKER, detail_adds=False, texture="-",
     ),
     Cause.AWAIT_IO: CauseInfo(
         "awaiting a socket, timer or subprocess", "awaiting I/O or a timer",
@@ -176,28 +179,28 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.REQUEST_IO: CauseInfo(
         "reading the request's body or sending the response", "reading the body or sending the response",
         "Use smaller bodies, compression, or a client that reads faster.",
-        ("#5c95c8", "#97c4ee"), culprit=Culprit.AWAITED, says_culprit=False,
+        ("#5c95c8", "#97c4ee"), culprit=Culprit.AWAITED, says_culprit=False, texture="/",
     ),
     Cause.INGRESS_WAIT: CauseInfo(
         "arrived, and not yet read by the server", "arrived and not yet read by the server",
         "Start more workers, or raise the server's limit of connections; where a proxy stamped the request, look at the "
         "queue between the proxy and this server.",
-        ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "arrived, not yet read by the server"},
+        ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "arrived, not yet read by the server"}, texture="-",
     ),
     Cause.GPU_QUEUE: CauseInfo(
         "waiting for the GPU while others used it", "queued for the GPU",
         "Batch requests; one worker per GPU.",
-        ("#4a5a23", "#9bb34f"), {schema.WAIT_GPU_QUEUE: "{device}"}, Culprit.OCCUPANTS, by="behind",
+        ("#4a5a23", "#9bb34f"), {schema.WAIT_GPU_QUEUE: "{device}"}, Culprit.OCCUPANTS, by="behind", texture="|",
     ),
     Cause.GPU_COPY: CauseInfo(
         "copying to or from the GPU", "copying to or from the GPU",
         "Keep data on the device, use pinned memory, batch.",
-        ("#6a7f2d", "#b7cf63"), computes=True,
+        ("#6a7f2d", "#b7cf63"), computes=True, texture="/",
     ),
     Cause.GPU_COMPUTE: CauseInfo(
         "computing on the GPU", "computing on the GPU",
         "Use a smaller model, a larger batch, or lower precision.",
-        ("#8aa33b", "#d2e880"), computes=True,
+        ("#8aa33b", "#d2e880"), computes=True, texture="|",
     ),
     Cause.UNEXPLAINED: CauseInfo(
         "in a state that no signal explains", "that could not be explained",
@@ -206,7 +209,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         ("#8c8c8c", "#a8a8a8"),
         {schema.WAIT_POOL_HANDOVER: "{pool}: a worker was free and had not begun (GIL or native wait: unknown)",
          schema.WAIT_RESUME: "ready to run, the loop ran nothing that was seen (GIL or CPU)"},
-        is_reason=False, has_culprit=False,
+        is_reason=False, has_culprit=False, texture=".",
     ),
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ base       an environment with that wheel, what it requires without extras, and 
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -76,6 +77,22 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.extractall(folder, filter="data")
     (sources,) = folder.glob("whywait-*")
     return hatch("wheel", sources, folder / "wheel")
+
+
+@pytest.mark.parametrize("repository", ["", "https://example.org/group/whywait"])
+def test_the_readme_reads_where_its_repository_is_not(repository: str, tmp_path: Path) -> None:
+    environment = {"WHYWAIT_REPOSITORY": repository, "CC": "/bin/false"}
+    with zipfile.ZipFile(hatch("wheel", ROOT, tmp_path, **environment)) as archive:
+        said = archive.read(f"whywait-{__version__}.dist-info/METADATA").decode()
+    assert ("Project-URL: Repository, https://example.org/group/whywait" in said) == bool(repository)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    local = [found for found in re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", text) if "://" not in found[1]]
+    ends = re.findall(r"\]\(([^)]+)\)", said)
+    assert len(local) > 20
+    assert all(one.startswith("https://") for one in ends)
+    for picture, path in local if repository else ():
+        assert f"{repository}/{'raw' if picture else 'blob'}/v{__version__}/{path}" in ends
+    assert all(name.partition("#")[0] in said for picture, name in local if not picture)
 
 
 @pytest.fixture(scope="module")

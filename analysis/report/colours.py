@@ -4,7 +4,7 @@ from typing import Final
 
 from whywait.analysis.causes import INFO
 
-# light, dark; labels and the legend's patterns distinguish them without colour
+# light, dark; labels and the causes' textures distinguish them without colour
 COLOURS: Final[dict[str, tuple[str, str]]] = {
     **{cause: info.colours for cause, info in INFO.items()},
     "running": ("#3f7d58", "#5fae80"),

@@ -10,7 +10,6 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.report.told import Told, told_of
 from whywait.analysis.text import milliseconds, safe, signed
 from whywait.analysis.verdicts.capacity_words import sentences
-from whywait.analysis.verdicts.judgement import Judgement
 from whywait.analysis.verdicts.sentences import Verdict
 
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>#|~@])")  # `@` would call a person on a code host
@@ -22,9 +21,9 @@ def report_markdown(analysis: Analysis, told: Told | None = None) -> str:
     `told`: `told_of(analysis)`, where it is known."""
     verdicts, processes, _ = told or told_of(analysis)
     rows = [
-        (one.endpoint, str(one.judgement.requests), *map(milliseconds, one.judgement.felt_ns), *_chief(one.judgement))
-        for one in verdicts
-    ]
+        (one.endpoint, str(one.requests), *map(milliseconds, one.felt_ns), str(one.reasons[0].cause) if one.reasons else "none")
+        for one in (each.judgement for each in verdicts)
+    ]  # fmt: skip
     parts = [f"**{_plain(said)}**\n" for said in sentences(processes)]
     parts.append(_table(("endpoint", "requests", "p50 ms", "p95 ms", "p99 ms", "chief cause"), rows))
     return "\n".join((*parts, *map(verdict_markdown, verdicts)))
@@ -55,10 +54,6 @@ def diff_markdown(found: Comparison) -> str:
         if endpoints
     ]
     return "\n".join((*parts, f"{_plain(how_divided(found))}\n"))
-
-
-def _chief(one: Judgement) -> tuple[str]:
-    return (str(one.reasons[0].cause) if one.reasons else "none",)
 
 
 def _paragraph(name: str, said: str, more: Iterable[str]) -> str:

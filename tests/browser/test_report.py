@@ -10,7 +10,7 @@ from whywait import analysis
 from whywait.analysis.report.html.report import write_html
 
 RECORDING = Path(__file__).resolve().parents[2] / "notebooks" / "recording"
-ARROW_RIGHT, TAB, ENTER = 39, 9, 13
+ARROW_LEFT, ARROW_RIGHT, END, TAB, ENTER = 37, 39, 35, 9, 13
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,18 @@ def test_keys_walk_the_path_and_zoom(tab: Page, report: Path) -> None:
     second = tab.run("document.querySelector('.readout').textContent")
     assert first != second
     assert tab.run("document.activeElement.title") == second
+    assert tab.run("document.activeElement.offsetWidth") >= 3
+    seen = tab.run(
+        "[...document.querySelector('.lane.path').querySelectorAll('button')].map((one) => one.offsetWidth >= 3)"
+    )
+    tab.press("End", END)
+    for _ in range(seen.count(True) - 1):
+        tab.press("ArrowLeft", ARROW_LEFT)
+    assert tab.run("document.activeElement.offsetWidth") >= 3, "the first of those that can be seen"
+    first = tab.run("document.activeElement.title")
+    tab.press("ArrowLeft", ARROW_LEFT)
+    assert tab.run("document.activeElement.title") == first
+    tab.press("ArrowRight", ARROW_RIGHT)
     before = tab.run("document.activeElement.offsetWidth")
     tab.press("Enter", ENTER, "\r")
     assert tab.run("document.activeElement.offsetWidth") > 3 * before
@@ -80,6 +92,9 @@ def test_keys_walk_the_path_and_zoom(tab: Page, report: Path) -> None:
         " document.activeElement.closest('.view').getBoundingClientRect().toJSON(); return [box.x + box.width / 2, view]; })()"
     )
     assert shown["left"] < box < shown["right"]
+    unit = tab.run("document.querySelector('.scale > .name').getBoundingClientRect().toJSON()")
+    assert tab.run("document.querySelector('.scale > .name').textContent") == "ms"
+    assert shown["left"] <= unit["left"] < shown["right"], "the axis has its unit while zoomed"
     tab.press("0", 48, "0")
     assert tab.run("getComputedStyle(document.querySelector('.lanes')).getPropertyValue('--zoom').trim()") == "1"
 
@@ -190,6 +205,16 @@ def test_the_list_is_searched_added_up_sorted_and_limited_by_a_drag_over_the_dot
     assert 0 < len(shown) < count
     assert all(begin <= at <= end for at in shown)
     assert tab.run(said).startswith(f"{len(shown)} of {count} requests, ")
+
+    tab.run("document.querySelector('.dots').scrollIntoView({ block: 'center' })")
+    x, y = tab.run(
+        "(() => { const box = document.querySelector('.dots circle:not(.drawn)').getBoundingClientRect();"
+        " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        tab.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    near = "document.querySelectorAll('#list tbody tr:not([hidden])').length"
+    assert 0 < tab.run(near) < count, "a click on a dot without a timeline lists what came then"
 
 
 def test_the_verdict_can_be_copied_as_markdown(tab: Page, report: Path) -> None:

@@ -149,7 +149,7 @@ def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, fac
     assert truth_ms > 20, "it was hardly made to wait: the injection had no effect"
     # between two callbacks a busy machine may take the loop's CPU: that is on its way back (`resume`)
     collecting = rows["activity_id"].isin(order["activity_id"])
-    back = rows[collecting & rows["span_name"].str.startswith("resume")]
+    back = rows[collecting & rows["span_name"].str.startswith("ready, not yet running")]
     way_back_ms = float(order["amount_ns"].sum() + back["amount_ns"].sum()) / 1e6
     assert way_back_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
     assert set(order["cause"]) <= {"collect_order", *TAKEN_FROM_THE_LOOP}

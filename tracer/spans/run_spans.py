@@ -18,7 +18,7 @@ from whywait.tracer.spans.span_spec import AboutBlock, AboutPhase, AboutWait, Sp
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
     if block.end_ns - block.start_ns < drawing.resolution_ns:
         return
-    name = "on loop" if block.sample is None else f"{s.BLOCK_SPAN_PREFIX}{block.sample.place.function}"
+    name = "ran on the loop" if block.sample is None else f"{s.BLOCK_SPAN_PREFIX}{block.sample.place.function}"
     sample = block.sample
     if sample is not None:
         sample = sample._replace(place=users_place(sample.place, activity.request))

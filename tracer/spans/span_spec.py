@@ -153,6 +153,11 @@ class AboutWait(NamedTuple):
         return self.waker.span_id
 
 
+def wait_name(kind: str) -> str:
+    """The name of a wait's span, where it has no better one."""
+    return "ready, not yet running" if kind == s.WAIT_RESUME else kind.replace("_", " ")
+
+
 class AboutBlock(NamedTuple):
     """A stretch on the event loop."""
 

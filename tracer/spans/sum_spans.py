@@ -15,7 +15,7 @@ from whywait.tracer.records.job_sums import JobSums, Stretch
 from whywait.tracer.records.request import Activity
 from whywait.tracer.spans.blockers import place_of
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.span_spec import About, AboutJob, AboutRun, AboutWait, SpanSpec, Spawner, Waker
+from whywait.tracer.spans.span_spec import About, AboutJob, AboutRun, AboutWait, SpanSpec, Spawner, Waker, wait_name
 
 
 def add_stretch(drawing: Drawing, activity: Activity, stretch: Stretch) -> None:
@@ -38,7 +38,7 @@ def _add_sums(drawing: Drawing, activity: Activity, sums: JobSums, end_ns: int) 
 
     def add_wait(kind: str, of: int, from_ns: int, until_ns: int) -> None:
         about = AboutWait(of, kind, UNSEEN, pool=like.pool, inferred=True)
-        add(kind.replace("_", " "), new_span_id(), sums.span_id, from_ns, until_ns, about)
+        add(wait_name(kind), new_span_id(), sums.span_id, from_ns, until_ns, about)
 
     owner_id = drawing.own_parent(activity, 0)
     waker = Waker(s.WAKER_ACTIVITY, like.name, sums.span_id)

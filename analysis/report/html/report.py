@@ -112,16 +112,14 @@ def _endpoints(
     analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline], code: bool
 ) -> list[dict[str, Any]]:
     """Everything on the page about each endpoint."""
-    over_time = strips(analysis)
+    over_time, summary = strips(analysis), summarize(analysis.causes)
     begun_ns = int(analysis.requests["start_ns"].min()) if len(analysis.requests) else 0
-    summary = summarize(analysis.causes)
-    bars = _bars(analysis, [one.endpoint for one in verdicts])
     drawn = {one.endpoint: one for one in reversed(timelines)}  # the slowest comes first
     return [
         {
             "name": one.endpoint, "judgement": one.judgement, "headline": one.headline, "answer": answer(one),
             "markdown": verdict_markdown(one),
-            "bars": bars[one.endpoint], "behind": _behind(one.judgement), "strip": over_time[one.endpoint],
+            "bars": _bars(analysis, one.endpoint), "behind": _behind(one.judgement), "strip": over_time[one.endpoint],
             "numbers": summary[summary["endpoint"] == one.endpoint].to_dict("records"),
             "slowest": drawn.get(safe(one.endpoint)), "code": _code(one.judgement, begun_ns) if code else "",
         }
@@ -138,20 +136,13 @@ def _behind(one: Judgement) -> dict[str, Any] | None:
     """The first reason's wait, divided by what those ahead did meanwhile."""
     parts = one.reasons[0].meanwhile if one.reasons else ()
     by_cause = [sum(part.ns for part in parts if (part.cause or Cause.UNEXPLAINED) is cause) for cause in CAUSES]
-    return _bar("those ahead", by_cause) | {"of_longest": 1} if parts else None
+    return _bar("those ahead", by_cause) if parts else None
 
 
-def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """For each endpoint, its PERCENTILES, divided in the proportions of the requests around each; the parts sum to it."""
-    made: dict[str, list[dict[str, Any]]] = {}
-    for endpoint in endpoints:
-        sample = sample_of_endpoint(analysis, endpoint)
-        made[endpoint] = [_bar(f"p{percentile}", composition(sample, percentile)) for percentile in PERCENTILES]
-    longest = max((row["ns"] for rows in made.values() for row in rows), default=1)
-    for rows in made.values():
-        for row in rows:
-            row["of_longest"] = row["ns"] / max(longest, 1)
-    return made
+def _bars(analysis: Analysis, endpoint: str) -> list[dict[str, Any]]:
+    """Its PERCENTILES, divided in the proportions of the requests around each; the parts sum to it."""
+    sample = sample_of_endpoint(analysis, endpoint)
+    return [_bar(f"p{percentile}", composition(sample, percentile)) for percentile in PERCENTILES]
 
 
 def _bar(name: str, by_cause: Sequence[int]) -> dict[str, Any]:

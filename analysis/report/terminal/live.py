@@ -83,18 +83,14 @@ def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
     if size.lines is not None:
         taken = used + len(about) + min(most_worst, len(every)) + 1 + _LINES_OF_TABLE * size.wide
         shown = _fitting(every, size.lines - taken, not size.wide)
-    parts = [*about, *_listed(shown, size), *_worst([one for one, _ in shown], most_worst)]
+    below = [line for one, causes in shown for line in _stacked(one, causes)]
+    listed = [_table(shown, cut=size.lines is not None)] if size.wide else below
+    parts = [*about, *listed, *_worst([one for one, _ in shown], most_worst)]
     if size.lines is None:
         parts += _to_change(view.endpoints[0])
     if left_out := len(every) - len(shown):
         parts.append(Text(f"and {counted(left_out, 'more endpoint')}", style="dim"))
     return parts
-
-
-def _listed(shown: Sequence[_Causes], size: Size) -> list[RenderableType]:
-    if size.wide:
-        return [_table(shown, cut=size.lines is not None)]
-    return [line for one, causes in shown for line in _stacked(one, causes)]
 
 
 def _fitting(every: Sequence[_Causes], room: int, heading: int) -> list[_Causes]:

@@ -78,8 +78,11 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     # a pool's connection may be waited for on the loop's thread: where nothing else shows what kept the loop
     stands = itself & (seen["cause"] == Cause.LOOP_BUSY) & (seen["did"] == Cause.CONNECTION_WAIT)
     queued = itself & _in_same_queue(seen) & (seen["cause"] != Cause.LOOP_BUSY)
-    # as in a circle of waits: what it did in the rest, or at other times, does not stand for that
-    stuck = queued & ((seen["part"] * queued).groupby(seen["wait"]).transform("sum") >= _ITSELF * seen["ns"])
+    held = (seen["part"] * (itself & ~queued)).groupby(seen["wait"]).transform("sum")
+    # as in a circle of waits: what it did in the rest, or at other times, does not stand for that; whose rest is the time
+    # that it had the thing stood in the queue before that
+    stuck = queued & (held < _ITSELF * seen["ns"])
+    stuck &= (seen["part"] * stuck).groupby(seen["wait"]).transform("sum") >= _ITSELF * seen["ns"]
     seen.loc[stuck, ["did", "doing", "stood", "stood_file"]] = ""
     seen = seen.assign(itself=itself & ~stands)[stands | stuck | _of_another(seen)]
     by_itself = (seen["part"] * seen["itself"]).groupby(seen["wait"]).transform("sum")

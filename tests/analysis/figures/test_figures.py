@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 
@@ -11,6 +13,7 @@ from tests.analysis.fabricate import MS, Culprit, analysis_of, random_analysis
 from tests.analysis.report.test_report import hostile_analysis
 from whywait import analysis
 from whywait.analysis import figures
+from whywait.analysis.causes import INFO
 from whywait.analysis.figures import tables
 from whywait.analysis.figures.look import TEXT
 from whywait.analysis.report.colours import COLOURS, contrast, ink
@@ -55,6 +58,35 @@ def test_words_are_read_on_both_pages() -> None:
     assert min(contrast(TEXT, DARK_PAGE), contrast(TEXT, LIGHT_PAGE)) > 3.9
     for light, dark in COLOURS.values():
         assert min(contrast(ink(light), light), contrast(ink(dark), dark)) >= 4.5
+
+
+# linear red, green and blue as seen without one kind of cone (Machado, Oliveira, Fernandes 2009, severity 1)
+SIGHTS = {
+    "all three": np.eye(3),
+    "no long": np.array([(0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)]),
+    "no middle": np.array([(0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)]),
+    "no short": np.array([(1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)]),
+}  # fmt: skip
+TO_XYZ = np.array([(0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)])
+TOLD_APART = 10.0  # in CIE L*a*b*, side by side; the least that can be seen is about 2.3
+
+
+def seen(colour: str, sight: str) -> Any:
+    """Where in CIE L*a*b* these eyes see the colour."""
+    parts = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    xyz = TO_XYZ @ np.clip(SIGHTS[sight] @ linear, 0, 1) / (0.9505, 1, 1.089)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array((116 * y - 16, 500 * (x - y), 200 * (y - z)))
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("page", [0, 1])
+def test_causes_of_one_texture_are_told_apart_by_every_sight(sight: str, page: int) -> None:
+    for (one, a), (other, b) in combinations(INFO.items(), 2):
+        if a.texture == b.texture:
+            apart = np.linalg.norm(seen(a.colours[page], sight) - seen(b.colours[page], sight))
+            assert apart >= TOLD_APART, (one, other)
 
 
 def test_the_bars_hold_all_of_the_percentile() -> None:

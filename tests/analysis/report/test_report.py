@@ -243,6 +243,13 @@ def conforms(value: Any, rules: dict[str, Any], where: str) -> None:
         assert value >= rules["minimum"], where
 
 
+def test_each_endpoint_has_a_scale_of_its_own() -> None:
+    text = page(analysis_of({"GET /hour": [{"await_io": 3_600_000}], "GET /short": [{"compute": 4}]}), "report")
+    widths = re.findall(r'class="fill" style="width: ([\d.]+)%', text)
+    assert len(widths) == 3 + 2 + 2 * 3, "the first answer, the table, the details"
+    assert {float(one) for one in widths} == {100.0}
+
+
 def test_safe_text_is_one_bounded_line() -> None:
     assert safe("a\nb\x1b[0m\u200b") == "a b[0m"
     assert len(safe("x" * 1000)) == 300

@@ -213,6 +213,26 @@ def test_locks_and_connections_by_what_is_done_with_them(wait: str, held: str, w
     assert words in found.remedy
 
 
+@pytest.mark.parametrize(("asleep", "known"), [(8, True), (1, False)], ids=["a queue", "a circle"])
+def test_who_stood_in_the_queue_before_it_had_the_lock_is_told_by_what_it_did_then(asleep: int, known: bool) -> None:
+    picture = f"""
+        server GET         |--------------------|
+        task   root        |--------------------|
+        wait   q   root    |------------------|           type=lock_wait
+        server OTHER      |----------------------|        trace=b
+        task   theirs     |----------------------|        trace=b
+        wait   before theirs |{"-" * (17 - asleep)}|{" " * (asleep + 7)} trace=b type=lock_wait
+        wait   held theirs   {" " * (18 - asleep)}|{"-" * (asleep - 1)}|{" " * 7} trace=b type=blocking_io for=time.sleep
+    """
+    lock = {schema.LOCK_KIND: "Lock", schema.LOCK_FILE: "/srv/db.py", schema.LOCK_LINE: 8}
+    by = {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}", schema.BLOCKER_NS: 9 * MS}
+    found = told(picture, {"q": {**lock, **by}, "before": lock})
+    (reason,) = (one for one in found.judgement.reasons if one.cause is Cause.LOCK_WAIT)
+    unknown_ns = sum(part.ns for part in reason.meanwhile if part.cause is None)
+    assert (unknown_ns < 0.1 * reason.mean_ns) == known
+    assert ("Do not wait while the lock is held" in found.remedy) == known
+
+
 BLOCKED_LOOP = """
     server GET          |---------------|
     task   root         |---------------|            cpu=3

@@ -6,7 +6,7 @@ sibling that ended last before it. So the spans are nested like this:
     SERVER                     |-----------------------------------------|
       fastapi.endpoint           |-------------------------------------|     the host's: a leaf beside us
       task (root)              |-----------------------------------------|
-        on loop                |----|                               |----|
+        ran on the loop        |----|                               |----|
         job predict                |-------------------------------|         ends before the block begins
           pool queue               |----------|
           predict (run)                        |-------------|

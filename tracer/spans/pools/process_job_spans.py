@@ -23,7 +23,7 @@ from whywait.tracer.sampler.thread_samples import Stay
 from whywait.tracer.spans.blockers import occupants, place_of
 from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait
+from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, wait_name
 
 
 def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done_ns: int) -> None:
@@ -150,7 +150,7 @@ class _Way:
         if self.drawing.observed is not None and thread_id:
             off_cpu = self.drawing.observed.way_back((kind, "process pool"), [(thread_id, self.at_ns, until_ns)])
         about = AboutWait(self.job.span_id, kind, off_cpu, pool=self.job.pool, **more)
-        self.drawing.add(kind.replace("_", " "), self.job, self.job.span_id, self.at_ns, until_ns, about)
+        self.drawing.add(wait_name(kind), self.job, self.job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
 
 

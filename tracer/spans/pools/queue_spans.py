@@ -6,7 +6,7 @@ from whywait.tracer.records.request import Job
 from whywait.tracer.spans.blockers import occupants
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.segments import Segment
-from whywait.tracer.spans.span_spec import AboutWait
+from whywait.tracer.spans.span_spec import AboutWait, wait_name
 
 
 def add_queue_segment(drawing: Drawing, job: Job, segment: Segment, small: dict[str, int]) -> None:
@@ -22,8 +22,7 @@ def add_queue_segment(drawing: Drawing, job: Job, segment: Segment, small: dict[
         about = AboutWait(job.span_id, segment.kind, _not_taken(drawing, job, segment), pool=job.pool)
     else:  # 4. its worker was free, and had not begun
         about = AboutWait(job.span_id, segment.kind, _handed_over(drawing, job, segment), pool=job.pool)
-    name = segment.kind.replace("_", " ")
-    drawing.add(name, job, job.span_id, segment.start_ns, segment.end_ns, about)
+    drawing.add(wait_name(segment.kind), job, job.span_id, segment.start_ns, segment.end_ns, about)
 
 
 def _queued(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:

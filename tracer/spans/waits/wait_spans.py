@@ -19,7 +19,7 @@ from whywait.tracer.spans.blockers import callback_blockers, occupants, ranked
 from whywait.tracer.spans.past import overlapping
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.segments import Segment, collection_segments, loop_segments, queued_in
-from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker
+from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker, wait_name
 from whywait.tracer.spans.waits.background import Part, followed
 from whywait.tracer.spans.waits.thread_wait import holders, lock_of, stood_at, thread_wait_name
 from whywait.tracer.spans.waits.user_site import user_site
@@ -121,7 +121,7 @@ def _name(wait: Wait) -> str:
     if wait.waited is not None:
         return thread_wait_name(wait)
     if wait.kind != s.WAIT_AWAIT:
-        return wait.kind.replace("_", " ")
+        return wait_name(wait.kind)
     if wait.site is not None:
         return f"await {wait.site.user.function}"
     return "await" if not wait.thread else "blocked on result"
@@ -227,7 +227,7 @@ def _add_resume_segment(
         pool=wait.pool, blockers=blockers, blocker_count=sum(one.calls for one in segment.callbacks),
         inferred=wait.by is IO_LATE,
     )  # fmt: skip
-    name = segment.kind.replace("_", " ")
+    name = wait_name(segment.kind)
     if blockers:
         # trace stores count and list names: the number of callbacks is in BLOCKER_COUNT
         name = f"{name}: {blockers[0].name}"

@@ -16,7 +16,7 @@ for (const box of document.querySelectorAll(".request")) {
     ticks.replaceChildren(...made.map((at) => {
       const tick = document.createElement("span");
       tick.style.left = (at / wall) * 100 + "%";
-      tick.textContent = said(at, step) + (at === wall || at === 0 ? " ms" : "");
+      tick.textContent = said(at, step);
       return tick;
     }));
   };
@@ -48,12 +48,14 @@ for (const box of document.querySelectorAll(".request")) {
     tile.tabIndex = 0;
     tile.focus();
   };
+  // the next one that can be seen at this zoom: a request has many stretches of microseconds
+  const next = (at, step) => tiles[at + step] && tiles[at + step].offsetWidth < 3 ? next(at + step, step) : tiles[at + step];
   view.addEventListener("keydown", (event) => {
     const at = tiles.indexOf(document.activeElement);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tiles.length - 1 }[event.key];
-    if (at >= 0 && to !== undefined) {
+    const way = { ArrowRight: [at, 1], ArrowLeft: [at, -1], Home: [-1, 1], End: [tiles.length, -1] }[event.key];
+    if (at >= 0 && way) {
       event.preventDefault();
-      go(tiles[Math.min(Math.max(to, 0), tiles.length - 1)]);
+      go(next(...way) || tiles[at]);
     } else if ("+=-0".includes(event.key) && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       actions[event.key === "-" ? "out" : event.key === "0" ? "whole" : "in"]();
@@ -140,16 +142,17 @@ if (list) {
     });
   });
   for (const svg of document.querySelectorAll(".dots svg")) {
-    const at = (event) => {
-      const box = svg.getBoundingClientRect(), share = Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
+    const at = (x) => {
+      const box = svg.getBoundingClientRect(), share = Math.min(Math.max((x - box.left) / box.width, 0), 1);
       return Number(svg.dataset.from) + share * (svg.dataset.to - svg.dataset.from);
     };
     svg.addEventListener("pointerdown", (begun) => {
       addEventListener("pointerup", (ended) => {
-        if (Math.abs(ended.clientX - begun.clientX) < 8) return;
-        const ends = [at(begun), at(ended)].sort((one, other) => one - other);
-        from.value = (Math.floor(ends[0] * 100) / 100).toFixed(2);
-        to.value = (Math.ceil(ends[1] * 100) / 100).toFixed(2);
+        const around = Math.abs(ended.clientX - begun.clientX) < 8 ? 5 : 0;  // a click: a dot's width and a little
+        if (around && ended.target.closest("a")) return;
+        const ends = [begun.clientX, ended.clientX].sort((one, other) => one - other);
+        from.value = (Math.floor(at(ends[0] - around) * 100) / 100).toFixed(2);
+        to.value = (Math.ceil(at(ends[1] + around) * 100) / 100).toFixed(2);
         show();
         list.closest("section").scrollIntoView();
       }, { once: true });
