@@ -22,6 +22,7 @@ class SuiteResult:
     lender: str
     runs: dict[str, Run]
     differences: list[Difference] = field(default_factory=list)
+    is_older: bool = False  # found with earlier sources of the tracer than the page's other rows
 
     def ran(self) -> bool:
         """Whether there was any test to compare."""
@@ -127,6 +128,8 @@ def _counts(results: Sequence[SuiteResult]) -> list[str]:
         lines.append("")
     if any(result.lender for result in results):
         lines.append("¹ not shipped by this interpreter: taken from another's `test` folder, for both ways.")
+    if any(result.is_older for result in results):
+        lines += ["", "² run with earlier sources of the tracer than the rows without this mark."]
     return lines
 
 
@@ -138,6 +141,6 @@ def _row(result: SuiteResult) -> str:
     seconds = " / ".join(f"{result.runs[mode].seconds:.0f}" for mode in modes)
     ended = "" if plain.ended == "ok" else f" ({plain.ended})"
     real = sum(one.is_real() for one in result.differences)
-    name = f"`{result.suite}`{'¹' if result.lender else ''}{ended}"
+    name = f"`{result.suite}`{'¹' if result.lender else ''}{'²' if result.is_older else ''}{ended}"
     spans = result.runs[REQUEST].spans
     return f"| {name} | {counts['ok']} | {other} | {counts['skip']} | {seconds} | {spans:,} | {real} |"
