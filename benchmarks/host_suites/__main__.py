@@ -58,15 +58,11 @@ def main() -> int:
         work += [(one, python, suite) for suite in suites if _wanted(suite.name, options.only)]
     if options.found:
         results = [found for one, _, suite in work if (found := _found(kept, one, suite)) is not None]
-        known = {(each.python, each.suite) for each in results}
-        skipped += [
-            f"{one.version} {each.name}: not run" for one, _, each in work if (one.version, each.name) not in known
-        ]
     else:
         with ThreadPoolExecutor(options.jobs) as pool:
             results = list(pool.map(lambda item: _examine(*item, kept, resume=options.resume), work))
     explanations = _explanations()
-    text, unexplained = page(results, skipped, explanations)
+    text, unexplained = page(results, skipped, explanations, PAGE.read_text() if options.found else "")
     if not options.only:
         PAGE.write_text(text)
         print(f"written: {PAGE.relative_to(ROOT)}")
