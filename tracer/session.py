@@ -2,6 +2,7 @@
 
 import os
 import threading
+from _thread import RLock
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from whywait.tracer.hotpath.opening.unfinished import record_open
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.hotpath.thread_state import forget_here
 from whywait.tracer.probes.installing import install_all, take_out_all
+from whywait.tracer.probes.locks import lock_factories
 from whywait.tracer.probes.requests import server_span
 from whywait.tracer.records.ids import reseed
 from whywait.tracer.sampler.process import start_sampler
@@ -213,7 +215,8 @@ class _Process:
 
     def renew(self) -> None:
         """In a forked child: the lock's holder may not exist here."""
-        self.lock = threading.RLock()  # a signal handler may call `stop` while this thread starts or stops
+        # a signal handler may call `stop` while this thread starts or stops; `threading`'s is replaced, and costs a fork
+        self.lock = RLock()
 
     def end_waiting(self) -> None:
         """Wait for no sign any more, and remove the patches of the parent's session."""
@@ -297,3 +300,4 @@ def _start_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=own_thread.before_fork, after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=lock_factories.before_fork, after_in_parent=lock_factories.after_fork)

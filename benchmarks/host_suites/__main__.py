@@ -56,10 +56,13 @@ def main() -> int:
             if each.name in options.libraries
         ]
         work += [(one, python, suite) for suite in suites if _wanted(suite.name, options.only)]
-    with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(lambda item: _examine(*item, kept, resume=options.resume), work))
+    if options.found:
+        results = [found for one, _, suite in work if (found := _found(kept, one, suite)) is not None]
+    else:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            results = list(pool.map(lambda item: _examine(*item, kept, resume=options.resume), work))
     explanations = _explanations()
-    text, unexplained = page(results, skipped, explanations)
+    text, unexplained = page(results, skipped, explanations, PAGE.read_text() if options.found else "")
     if not options.only:
         PAGE.write_text(text)
         print(f"written: {PAGE.relative_to(ROOT)}")
@@ -79,7 +82,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--resume", action="store_true", help="keep what an earlier run of these very sources has found"
     )
+    parser.add_argument(
+        "--found",
+        action="store_true",
+        help="run nothing: the page of what earlier runs found, marked where of other sources",
+    )
     return parser.parse_args()
+
+
+def _found(kept: Path, one: Interpreter, suite: Suite) -> SuiteResult | None:
+    """What the latest run found, of these very sources if there is one."""
+    files = list(kept.parent.glob(f"*/{one.version}/{suite.name}.json"))
+    latest = max(files, key=lambda path: (path.is_relative_to(kept), path.stat().st_mtime), default=None)
+    if latest is None:
+        return None
+    result = SuiteResult.of_json(json.loads(latest.read_text()))
+    result.is_older = not latest.is_relative_to(kept)
+    return result
 
 
 def _wanted(name: str, only: list[str] | None) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class SuiteResult:
     lender: str
     runs: dict[str, Run]
     differences: list[Difference] = field(default_factory=list)
+    is_older: bool = False  # found with earlier sources of the tracer than the page's other rows
 
     def ran(self) -> bool:
         """Whether there was any test to compare."""
@@ -39,9 +41,9 @@ class SuiteResult:
 
 
 def page(
-    results: Sequence[SuiteResult], skipped: Sequence[str], explanations: Sequence[Explanation]
+    results: Sequence[SuiteResult], skipped: Sequence[str], explanations: Sequence[Explanation], before: str = ""
 ) -> tuple[str, list[str]]:
-    """The page, and one line per difference that nothing explains."""
+    """The page, and one line per difference that nothing explains. Rows that only the page `before` has are kept."""
     real = [one for result in results for one in result.differences if one.is_real()]
     flaky = [one for result in results for one in result.differences if not one.is_real()]
     unexplained = [one for one in real if reason_for(one, explanations) is None]
@@ -78,7 +80,7 @@ def page(
             lines += [f"**{reason}**", "", *map(_line, ones), ""]
     if flaky:
         lines += ["## Flaky: differed once, agreed when run again", "", *map(_line, flaky), ""]
-    lines += _counts(results)
+    lines += _counts(results, before)
     return "\n".join(lines).rstrip() + "\n", [_line(one) for one in unexplained]
 
 
@@ -112,9 +114,21 @@ def _seen(outcomes: Sequence[str]) -> str:
     return ", ".join(f"{outcome} ×{count}" if count > 1 else outcome for outcome, count in counted.items())
 
 
-def _counts(results: Sequence[SuiteResult]) -> list[str]:
+def _rows(page: str) -> dict[str, dict[str, str]]:
+    """The rows of a page by Python and suite."""
+    rows: dict[str, dict[str, str]] = {}
+    for line in page.splitlines():
+        if line.startswith("## "):
+            python = line.removeprefix("## Python ")
+        elif suite := re.match(r"\| `([^`]+)`", line):
+            rows.setdefault(python, {})[suite[1]] = line
+    return rows
+
+
+def _counts(results: Sequence[SuiteResult], before: str) -> list[str]:
     lines: list[str] = []
-    for python in sorted({result.python for result in results}):
+    earlier = _rows(before)
+    for python in sorted({result.python for result in results} | earlier.keys()):
         lines += [
             f"## Python {python}",
             "",
@@ -124,9 +138,20 @@ def _counts(results: Sequence[SuiteResult]) -> list[str]:
         for result in results:
             if result.python == python and result.ran():
                 lines.append(_row(result))
+                earlier.get(python, {}).pop(result.suite, None)
+        for row in earlier.get(python, {}).values():
+            lines.append(row if "³" in row else row.replace(" |", "³ |", 1))
         lines.append("")
     if any(result.lender for result in results):
         lines.append("¹ not shipped by this interpreter: taken from another's `test` folder, for both ways.")
+    if any(result.is_older for result in results):
+        lines += ["", "² run with earlier sources of the tracer than the rows without this mark."]
+    if any(earlier.values()):
+        when = re.search(r"of the page of ([0-9-]+)", before) or re.search(r"^- when: ([0-9-]+)", before, re.MULTILINE)
+        lines += [
+            "",
+            f"³ not run again, nor counted above: the row of the page of {when[1] if when else 'an unknown day'}.",
+        ]
     return lines
 
 
@@ -138,6 +163,6 @@ def _row(result: SuiteResult) -> str:
     seconds = " / ".join(f"{result.runs[mode].seconds:.0f}" for mode in modes)
     ended = "" if plain.ended == "ok" else f" ({plain.ended})"
     real = sum(one.is_real() for one in result.differences)
-    name = f"`{result.suite}`{'¹' if result.lender else ''}{ended}"
+    name = f"`{result.suite}`{'¹' if result.lender else ''}{'²' if result.is_older else ''}{ended}"
     spans = result.runs[REQUEST].spans
     return f"| {name} | {counts['ok']} | {other} | {counts['skip']} | {seconds} | {spans:,} | {real} |"

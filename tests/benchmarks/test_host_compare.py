@@ -1,5 +1,7 @@
 """What counts as a difference, and what explains one."""
 
+import re
+
 from benchmarks.host_suites.compare import Difference, Explanation, differing, parse_run, reason_for
 from benchmarks.host_suites.page import SuiteResult, page
 from benchmarks.host_suites.tracing import MODES
@@ -75,3 +77,14 @@ def test_the_page_names_each_difference_until_it_is_explained() -> None:
     text, unexplained = page([result], [], [Explanation(test="*", reason="It must be so")])
     assert unexplained == []
     assert "**It must be so**" in text
+
+
+def test_a_row_that_is_not_run_again_is_kept_with_its_day() -> None:
+    runs = {mode: parse_run([line("a", "ok"), REPORT], "ok", 1.0) for mode in MODES}
+    both = [SuiteResult("3.11.7", "one", "", runs), SuiteResult("3.11.7", "two", "", runs)]
+    first = re.sub("when: [0-9-]+", "when: 2020-02-20", page(both, [], [])[0])
+    again = page(both[:1], [], [], first)[0]
+    assert "| `one` |" in again
+    assert "| `two`³ |" in again
+    assert "the page of 2020-02-20" in again
+    assert page(both[:1], [], [], again)[0] == again, "the row keeps its mark and its day"

@@ -239,6 +239,25 @@ def test_a_stop_in_a_forked_child_that_has_not_started_leaves_no_patch(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_fork_makes_a_plain_lock_and_leaves_the_replacement(tmp_path: Path) -> None:
+    """`threading` makes an RLock in a child before any hook of ours: the replacement would cost it some 65 pages."""
+    app = tmp_path / "app.py"
+    app.write_text(
+        "import os, threading, whywait\n"
+        "def is_traced(): return hasattr(threading.RLock(), '_made_at')\n"
+        "first = is_traced()\n"
+        "read, write = os.pipe()\n"
+        "if not os.fork():\n"
+        "    idle = is_traced()\n"
+        "    with whywait.phase('work'): serving = is_traced()\n"
+        "    os.write(write, str([idle, serving]).encode())\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "print(first, is_traced(), os.read(read, 99).decode())\n"
+    )
+    assert run(tmp_path / "traces", str(app)) == "True True [False, True]\n"
+
+
 def test_a_python_child_that_serves_nobody_costs_next_to_nothing(tmp_path: Path) -> None:
     """In turns: untraced, traced, untraced again, whose difference is the noise. CPU, since others use the machine."""
     said = run(tmp_path / "out", "-c", "import json, os; print(json.dumps(dict(os.environ)))")
