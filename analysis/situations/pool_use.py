@@ -14,7 +14,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import HOP_NS, MANY_HOPS, MIN_KNOWN, MIN_MEAN_NS
+from whywait.analysis.situations.thresholds import HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -32,13 +32,12 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
     """Yield the situations in these requests' use of pools: jobs of one function that each request submitted."""
     own = group.jobs.sort_values("per_request", ascending=False)
     most = float(own["per_request"].max()) if len(own) else 0.0
+    of_library = own["pool_file"].str.contains(schema.POOL_FILE_SENSITIVE, regex=False)  # one per request
+    yield from _own_pools(group, own[~of_library & (own["own_pool_share"] > MOST)].head(1))
     if Cause.POOL_QUEUE in group.significant and most < MANY:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS and not _hops(group, own):
         yield Pattern(Situation.MANY_JOBS, None, _many_jobs(own))
-    of_library = own["pool_file"].str.contains(schema.POOL_FILE_SENSITIVE, regex=False)  # one per request
-    own = own[~of_library]
-    yield from _own_pools(group, own[own["own_pool_share"] > MOST].head(1))
 
 
 def thread_hops(group: Group) -> Iterator[Pattern]:
@@ -71,10 +70,13 @@ def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
         waits = group.own_spans
         ns = (waits["end_ns"] - waits["start_ns"]).groupby(attribute(waits, schema.WAIT)).sum() / len(group.requests)
         found = {name: float(ns.get(kind, 0.0)) for name, kind in _MAKING.items()}
-        decides = sum(found.values()) >= COSTLY * group.mean_wall_ns
+        made_ns = sum(found.values())
+        # where workers must start first, jobs queue for that; else for one another
+        but_for = (Cause.POOL_QUEUE,) if made_ns < MIN_HELD * group.means.get(Cause.POOL_QUEUE, 0.0) else ()
+        decides = {"decides": made_ns >= COSTLY * group.mean_wall_ns, "but_for": but_for}
         at = {"where": in_brackets(place(row["pool_file"], line)), "file": row["pool_file"], "line": line}
         share = float(row["own_pool_share"])
-        yield Pattern(Situation.POOL_PER_REQUEST, None, {**found, **at, "share": share, "decides": decides})
+        yield Pattern(Situation.POOL_PER_REQUEST, None, {**found, **at, "share": share, **decides})
 
 
 def sensitive_threads(group: Group) -> Iterator[Pattern]:
@@ -86,17 +88,17 @@ def sensitive_threads(group: Group) -> Iterator[Pattern]:
 
 
 def pool_use(analysis: Analysis) -> pd.DataFrame:
-    """Return one row per endpoint and function (COLUMNS): jobs per request, and in how many requests' own pools."""
+    """Return one row per endpoint, function and pool's name (COLUMNS): jobs per request, and in how many requests' own pools."""
     jobs = _with_requests(analysis)
     if jobs.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     place = {"pool_file": ("pool_file", "first"), "pool_line": ("pool_line", "first")}
-    by_request = _with_pools(jobs).groupby(["endpoint", "function", "request_id"]).agg(
+    by_request = _with_pools(jobs).groupby(["endpoint", "function", "pool", "request_id"]).agg(
         jobs=("jobs", "sum"), ns=("ns", "sum"), turns=("turns", "sum"), own=("own", "all"),
         weight=("weight", "first"), **place,
     )  # fmt: skip
     by_request["own"] *= by_request["weight"]
-    result = by_request.groupby(["endpoint", "function"]).agg(
+    result = by_request.groupby(["endpoint", "function", "pool"]).agg(
         jobs=("jobs", "sum"), ns=("ns", "sum"), turns=("turns", "sum"), own=("own", "sum"), weight=("weight", "sum"),
         **place,
     ).reset_index()  # fmt: skip
@@ -126,6 +128,7 @@ def _with_pools(jobs: pd.DataFrame) -> pd.DataFrame:
         ns=jobs["weight"] * (jobs["end_ns"] - jobs["start_ns"]),
         turns=jobs["weight"] * count.where(count > 1, in_turn),
         function=jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
+        pool=get(lambda attributes: str(attributes.get(schema.POOL_NAME) or "")),
         own=age_ns.notna() & (made_ns >= jobs["begun_ns"]) & alone & ~default,
         pool_file=get(lambda attributes: str(attributes.get(schema.POOL_FILE) or "")),
         pool_line=get(lambda attributes: _number(attributes, schema.POOL_LINE)),

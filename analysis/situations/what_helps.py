@@ -24,6 +24,11 @@ LIMITS: Final[Table] = (
     (r"urllib3", "maxsize of the pool, pool_maxsize of requests' HTTPAdapter"),
     (r"aiohttp", "limit and limit_per_host of TCPConnector"),
 )  # fmt: skip
+# pattern of a wait that stands for a lock, but is for what others give -> what helps
+GIVEN: Final[Table] = (
+    (r"^(?:Event|Condition|Barrier|\w*Queue)\.",
+     "It is no lock: less work for each of what is given, or several that give it, can help."),
+)  # fmt: skip
 # pattern of a native library -> what sets the number of its threads
 NATIVE: Final[Table] = (
     (r"onnx", "intra_op_num_threads=1 of SessionOptions"),

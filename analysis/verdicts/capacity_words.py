@@ -1,11 +1,10 @@
 """The sentence about the limit of a process. Nothing is decided here."""
 
-import re
 from typing import Final
 
 from whywait.analysis.capacity.demand import Resource
 from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
-from whywait.analysis.situations.what_helps import LIMITS, look_up
+from whywait.analysis.situations.what_helps import GIVEN, LIMITS, look_up
 from whywait.analysis.text import amount
 
 _ALIKE: Final = 0.1
@@ -23,7 +22,6 @@ _WORDS: Final = {
     Resource.TASK: ("the task {name}", "More requests at once cannot help; several of it, a batch, or less work for each can."),
 }  # fmt: skip
 
-_GIVEN: Final = re.compile(r"(?:Event|Condition|Barrier|\w*Queue)\.").match  # waits for what others give
 _IT: Final = {Resource.CPU: "one", Resource.POOL: "a worker", Resource.CONNECTION: "one"}
 
 
@@ -38,8 +36,8 @@ def _number_of(use: Use) -> str:
 
 
 def _helps(use: Use) -> str:
-    if use.resource is Resource.LOCK and _GIVEN(use.name):
-        return "It is no lock: less work for each of what is given, or several that give it, can help."
+    if use.resource is Resource.LOCK and (given := look_up(GIVEN, use.name)):
+        return given
     if number := _number_of(use):
         return f"Holding it for less time, or a higher limit ({number}), can help"
     return _WORDS[use.resource][1]

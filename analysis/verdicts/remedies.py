@@ -54,9 +54,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
      "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
      "batch), or make that shorter."),
-    ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
-     "Make one pool at start-up and keep it{where}: at the end of its `with` block a pool waits for all of its jobs, and "
-     "that stops the loop, where it stands in async code."),
+    ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
+     "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
+     "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
     ((Cause.COMPUTE, Cause.BLOCKING_IO, Cause.POOL_QUEUE), Situation.LARGE_TRANSFER,
      "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
      "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."),

@@ -17,10 +17,10 @@ from whywait.tracer import schema
 AGE_MS = 1
 
 
-def of_pools(*pools: int) -> Analysis:
+def of_pools(*pools: int, cause: str = "pool_startup") -> Analysis:
     """Return requests that are all open at once, each with jobs in the pool of this number, AGE_MS old."""
     made = analysis_of(
-        {"GET /a": [{"pool_startup": 9_000}] * len(pools)},
+        {"GET /a": [{cause: 9_000}] * len(pools)},
         jobs={"GET /a": [{schema.POOL_NAME: "own", schema.POOL_AGE_NS: AGE_MS * MS}] * 2},
     )
     moment = int(made.requests["start_ns"].max()) + 10 * MS
@@ -67,13 +67,33 @@ def test_requests_count_by_weight(weights: tuple[float, ...]) -> None:
     assert pool_use(given)["own_pool_share"].tolist() == [pytest.approx(weights[0] / sum(weights))]
 
 
-def test_a_pool_whose_end_takes_long_is_what_to_change() -> None:
-    given = of_pools(1, 2, 3)
+def with_waits(given: Analysis, kind: str, length_ms: int) -> Analysis:
+    """Return the same with one wait more of each of three requests."""
     waits = given.spans.iloc[:3].assign(
-        end_ns=given.spans["start_ns"].iloc[:3] + 2_000 * MS, name="pool shutdown",
-        attributes=[{schema.KIND: schema.KIND_WAIT, schema.WAIT: schema.WAIT_POOL_SHUTDOWN}] * 3,
+        end_ns=given.spans["start_ns"].iloc[:3] + length_ms * MS, name="pool",
+        attributes=[{schema.KIND: schema.KIND_WAIT, schema.WAIT: kind}] * 3,
         span_id=[f"{number:016x}" for number in (901, 902, 903)], trace_id=list(given.requests["trace_id"]),
     )  # fmt: skip
-    (one,) = own_pools(replace(given, spans=pd.concat([given.spans, waits], ignore_index=True)))
+    return replace(given, spans=pd.concat([given.spans, waits], ignore_index=True))
+
+
+@pytest.mark.parametrize(("start_ms", "is_it"), [(8_000, True), (2_000, False)])
+def test_jobs_that_queue_while_the_workers_of_their_own_pool_start(start_ms: int, *, is_it: bool) -> None:
+    (told,) = judge(with_waits(of_pools(1, 2, 3, cause="pool_queue"), schema.WAIT_POOL_STARTUP, start_ms))
+    assert (told.reasons[0].remedy.key == "pool_queue/pool_per_request") == is_it
+
+
+def test_a_function_in_a_pool_of_its_own_and_in_another_is_told_apart() -> None:
+    given = of_pools(1, 2, 3)
+    others = given.spans["attributes"].map(lambda one: one[schema.KIND] == schema.KIND_JOB)
+    of_default = {schema.POOL_NAME: schema.POOL_NAME_DEFAULT, schema.POOL_ID: 9}
+    more = given.spans[others].groupby("trace_id", sort=False).head(1)
+    more = more.assign(attributes=[one | of_default for one in more["attributes"]])
+    found = pool_use(replace(given, spans=pd.concat([given.spans, more], ignore_index=True)))
+    assert found["own_pool_share"].tolist() == [0, 1]
+
+
+def test_a_pool_whose_end_takes_long_is_what_to_change() -> None:
+    (one,) = own_pools(with_waits(of_pools(1, 2, 3), schema.WAIT_POOL_SHUTDOWN, 2_000))
     assert one["decides"]
     assert one["shutdown_ns"] == 2_000 * MS
