@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +24,7 @@ from whywait.analysis.report.html.report import page, write_html
 from whywait.analysis.report.json import FORMAT
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.terminal.report import render
+from whywait.analysis.report.told import told_of
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.text import counted, milliseconds, safe
 from whywait.tracer import schema
@@ -248,6 +250,19 @@ def test_each_endpoint_has_a_scale_of_its_own() -> None:
     widths = re.findall(r'class="fill" style="width: ([\d.]+)%', text)
     assert len(widths) == 3 + 2 + 2 * 3, "the first answer, the table, the details"
     assert {float(one) for one in widths} == {100.0}
+
+
+def test_of_many_pools_those_used_most_are_listed_and_the_loop_the_gil_and_the_cpu() -> None:
+    found = analysis.analyze(Path(__file__).resolve().parents[3] / "notebooks/recording/threaded.jsonl.gz")
+    told = told_of(found)
+    (process,) = told.processes
+    (pool, *_) = (one for one in process.uses if one.resource == "pool")
+    others = [one for one in process.uses if one.resource in ("loop", "gil", "cpu")]
+    uses = (*(replace(pool, name=f"of a request {number}") for number in range(30)), *others)
+    text = page(found, "report", told=told._replace(processes=(replace(process, uses=uses),)))
+    listed = re.findall(r'<th scope="row">(pool of a request \d+|loop|gil|cpu) ', text)
+    assert listed == [*(f"pool of a request {number}" for number in range(8)), *(one.resource for one in others)]
+    assert "22 more are used less." in text
 
 
 def test_safe_text_is_one_bounded_line() -> None:
