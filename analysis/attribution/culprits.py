@@ -116,6 +116,7 @@ def _once(
     """
     segments = np.flatnonzero(chosen)
     once, back = np.unique(rows[segments], return_inverse=True)
+    spans.attributes.fetch(once)
     listed = objects([named for number, row in enumerate(once.tolist()) for named in name(spans, number, row)])
     # the culprits of a span are adjacent: repeat them for each of its segments
     of_span = np.array([one[0] for one in listed], dtype=np.int64)

@@ -20,6 +20,7 @@ def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Tex
     texts = []
     of, at = once // size, once % size - 1
     calls = _client_calls(spans, at)
+    spans.attributes.fetch(np.unique(at[at >= 0]))
     for template, row in zip(of, at, strict=True):
         if row < 0:
             texts.append("")

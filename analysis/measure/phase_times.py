@@ -28,7 +28,7 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     words = {key: word for key, (word, _) in known.items()}
     outer = own[["endpoint", "request_id"]].assign(phase=[words.get(key, "") for key in ids])
     # the few spans with sums: each sum becomes a row, and the remainder stays with the span
-    few = own[own["span_id"].isin([key for key, (_, sums) in known.items() if sums])]
+    few = own[[key in known and bool(known[key][1]) for key in ids]]
     # each span's time on the critical path: the sums are of its running time as a whole
     on_path = every[every["span_id"].isin(few["span_id"])]
     ran_ns = on_path.groupby("span_id", sort=False)["amount_ns"].sum().to_dict()

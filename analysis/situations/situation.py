@@ -108,7 +108,7 @@ class Group:
     significant: tuple[Cause, ...]  # largest first
     causes: pd.DataFrame  # CAUSE_COLUMNS
     culprits: pd.DataFrame  # CULPRIT_COLUMNS
-    everyone: pd.DataFrame  # the same of all endpoints
+    stopped: pd.DataFrame  # the same of all endpoints, of waits for what computed
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
     holders: pd.DataFrame  # of `what_holders_did`, of all endpoints

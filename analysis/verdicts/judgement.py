@@ -30,7 +30,7 @@ from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.pool_use import pool_situations, pool_use, sensitive_threads, thread_hops
 from whywait.analysis.situations.running.asked_to_collect import asked_to_collect
-from whywait.analysis.situations.running.computing import computing, is_named, spins
+from whywait.analysis.situations.running.computing import STOPPED, computing, is_named, spins
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_held, gil_starvation
 from whywait.analysis.situations.running.loop_blocked import loop_blocked
@@ -138,6 +138,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
+    stopped = culprits[culprits["cause"].isin(STOPPED)]
     holders = what_holders_did(analysis)
     attributes = _attributes(analysis, holders)
     blocks = loop_blocks(analysis.spans)
@@ -156,7 +157,7 @@ def _groups(analysis: Analysis) -> list[Group]:
         held = held_loop(held, tables[0][tables[0]["service"].isin(own["service"].unique())])
         made.append(
             Group(
-                str(name), own, count, mean_wall_ns, means, shares, reasons, rows_of, named, culprits, jobs, orders,
+                str(name), own, count, mean_wall_ns, means, shares, reasons, rows_of, named, stopped, jobs, orders,
                 holders, analysis.spans, behind_others, held, attributes,
             )
         )  # fmt: skip

@@ -17,7 +17,7 @@ from whywait.tracer import schema
 NAMED_SHARE: Final = 0.1  # of the wall time, from which computing with a name is a reason
 SAID_SHARE: Final = 0.1  # of the computing, from which a function is named
 MOST_NAMED: Final = 3
-_STOPPED: Final = (Cause.LOOP_BUSY, Cause.GIL_WAIT, Cause.COLLECT_ORDER)
+STOPPED: Final = (Cause.LOOP_BUSY, Cause.GIL_WAIT, Cause.COLLECT_ORDER)
 
 
 def is_named(culprits: pd.DataFrame, requests: float, mean_wall_ns: float) -> bool:
@@ -44,11 +44,10 @@ def computing(group: Group) -> Iterator[Pattern]:
     elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
     elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
     own["on_loop"] = ~(own["activity_id"].isin(elsewhere) | own["span_id"].isin(elsewhere))
-    waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])
         rows = own[(own["culprit"] == name) & (own["culprit_file"] == file)]
-        stopped = waited[(waited["culprit"] == name) & (waited["culprit_file"] == file)]
+        stopped = group.stopped[(group.stopped["culprit"] == name) & (group.stopped["culprit_file"] == file)]
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns

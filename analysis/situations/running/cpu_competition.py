@@ -37,7 +37,7 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
     if waits.empty:
         return
     weights = dict(zip(waits["trace_id"], weights_of(waits), strict=True))
-    spans = group.spans[group.spans["trace_id"].isin(list(weights))]
+    spans = group.own_spans[group.own_spans["trace_id"].isin(list(weights))]
     recorded = list(zip(spans["attributes"], map(weights.__getitem__, spans["trace_id"]), strict=True))
     users = _users(recorded)
     own = group.culprits_of(Cause.CPU_WAIT)
