@@ -16,7 +16,7 @@ Probes call only these functions. The native core (`host/native`) does the hotte
   write an activity's steps and blocks.
 - `loop_history`, the writer of a loop's callbacks and of what it slept: `note_select`, `SLEEP_MIN_NS`, `STALL_MIN_NS`.
 - `tasks`: `adopt`, `adopt_eager`, `end_task`, which write the tasks of a request.
-- `jobs`: `timed_initializer`; `pools`: `pool_of`, `known_pool`, `watch_thread` (of no pool);
+- `jobs`: `job_of`, `timed_initializer`; `pools`: `pool_of`, `known_pool`, `watch_thread` (of no pool);
   `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
 - `open_request`: `open_request` and `end_request`, at a server's or a worker's task, with the `Arrival`; and its parts,
   `begin_root`, `claim` (by a SERVER span), `leave`, `name_request`, `finish`.

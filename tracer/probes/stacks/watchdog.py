@@ -210,10 +210,10 @@ class _Holders:
         threads = {one: thread.ident or 0 for one in chosen if (thread := self._thread(one)) is not None}
         for one in chosen - threads.keys():
             self._recorder.working.pop(one, None)  # it has ended
-        waits: list[bool] = []  # of each of them in turn
-        places = places_of_threads(threads.values(), partial(_begin, waits)) if threads else {}
-        for (native_id, ident), is_waiting in zip(threads.items(), waits, strict=False):
-            self.note(native_id, places[ident], waits=is_waiting)
+        inside: list[bool] = []  # of each of them in turn
+        places = places_of_threads(threads.values(), partial(_begin, inside)) if threads else {}
+        for (native_id, ident), is_inside in zip(threads.items(), inside, strict=False):
+            self.note(native_id, places[ident], waits=is_inside)
 
     def _long_jobs(self, now_ns: int) -> list[int]:
         """The threads of the jobs that have not been sampled for longest, each at growing intervals."""
@@ -242,8 +242,8 @@ class _Holders:
         return thread
 
 
-def _begin(waits: list[bool], frame: FrameType | None) -> FrameType | None:
-    waits.append(frame is not None and is_ours(frame.f_code.co_filename))
+def _begin(inside: list[bool], frame: FrameType | None) -> FrameType | None:
+    inside.append(frame is not None and is_ours(frame.f_code.co_filename))
     return interrupted(frame)
 
 

@@ -74,7 +74,7 @@ def test_a_holder_that_nobody_looked_at_is_what_its_thread_runs() -> None:
 @pytest.mark.parametrize(("seen_in", "name"), [(HERE._replace(function="inner"), "inner"), (LIBRARY, "hog")])
 def test_what_was_seen_goes_before_what_it_began_with(seen_in: Place, name: str) -> None:
     look = HolderSeen(1_000, 7, "thread-7", seen_in)
-    assert HolderPast(lives={7: [life(7, 0)]}, looks={7: [look]}).at(7, 1_000).name == name
+    assert HolderPast(lives={7: [life(7, 0)]}, awake={7: [look]}).at(7, 1_000).name == name
 
 
 # --- real threads -------------------------------------------------------------------------------
