@@ -89,14 +89,21 @@ class HolderPast:
     ) -> tuple[list[Ran], list[Ran]]:
         """Return what a thread ran in these stretches, and in what it slept in calls, longest first; the parts sum to at
         most `cpu_ns`, and `call_ns`. `asleep` is when samples of its state show a sleep, in order."""
-        looks = self.looks.get(thread_id, ())
         seen: tuple[Counter[Place | None], Counter[Place | None]] = (Counter(), Counter())
-        for start_ns, end_ns in stretches if looks else ():
-            first, last = bisect_left(looks, start_ns, key=_SEEN_NS), bisect_right(looks, end_ns, key=_SEEN_NS)
-            for one in looks[first:last]:
+        for stretch in stretches:
+            for one in self._looks_in(thread_id, *stretch):
                 before = bisect_right(asleep, one.at_ns, key=_FIRST_NS)
                 seen[one.waits or (bool(before) and one.at_ns <= asleep[before - 1].last_ns)][one.place] += 1
         return _shared(seen[False] or seen[True], cpu_ns), _shared(seen[True], call_ns)
+
+    def stood(self, thread_id: int, start_ns: int, end_ns: int) -> Place | None:
+        """Return where in the user's code samples show the thread most often, running or not; None without one."""
+        found = _shared(Counter(one.place for one in self._looks_in(thread_id, start_ns, end_ns)), 0)
+        return found[0].place if found else None
+
+    def _looks_in(self, thread_id: int, start_ns: int, end_ns: int) -> Sequence[HolderSeen]:
+        looks = self.looks.get(thread_id, ())
+        return looks[bisect_left(looks, start_ns, key=_SEEN_NS) : bisect_right(looks, end_ns, key=_SEEN_NS)]
 
     def knows(self, thread_id: int) -> bool:
         """Whether the thread is known to run Python."""

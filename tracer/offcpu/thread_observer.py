@@ -55,8 +55,7 @@ class Observed:
 
     def stood(self, thread_id: int, start_ns: int, end_ns: int) -> Place | None:
         """Return where in the user's code samples show the thread most often, running or not; None without one."""
-        found, _ = self._past.ran(thread_id, [(start_ns, end_ns)], 0, 0, ())
-        return found[0].place if found else None
+        return self._past.stood(thread_id, start_ns, end_ns)
 
     def _off_cpu(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int | None, run_queue_ns: int | None
