@@ -1,7 +1,7 @@
 """Calls that run together wait for the slowest one: told where one is much slower, and not where all are alike."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -20,15 +20,20 @@ async def call(took_s: float) -> None:
 
 
 def judged(traced_to: Callable[..., Traced], *took_s: float) -> Judgement:
-    spans = traced_to()
-
-    @traced
     async def fan() -> None:
         await asyncio.gather(*map(call, took_s))
 
+    return judged_of(traced_to, fan)
+
+
+def judged_of(traced_to: Callable[..., Traced], work: Callable[[], Awaitable[None]]) -> Judgement:
+    """The judgement of four requests, one after another, that do this."""
+    spans = traced_to()
+    request = traced(work)
+
     async def main() -> None:
         for _ in range(4):
-            await fan()
+            await request()
 
     asyncio.run(main())
     spans.stop()
@@ -48,8 +53,6 @@ def test_the_one_that_the_others_wait_for(traced_to: Callable[..., Traced]) -> N
 
 
 def test_one_of_several_functions_that_the_others_wait_for(traced_to: Callable[..., Traced]) -> None:
-    spans = traced_to()
-
     async def profile() -> None:
         await call(USUAL_S)
 
@@ -59,20 +62,13 @@ def test_one_of_several_functions_that_the_others_wait_for(traced_to: Callable[.
     async def recommended() -> None:
         await call(SLOW_S)
 
-    @traced
     async def home() -> None:
         await asyncio.gather(profile(), profile())  # ended before
         async with asyncio.TaskGroup() as group:
             for one in (profile, recommended, offers):
                 group.create_task(one())
 
-    async def main() -> None:
-        for _ in range(4):
-            await home()
-
-    asyncio.run(main())
-    spans.stop()
-    (found,) = judge(analysis.analyze(spans.output))
+    found = judged_of(traced_to, home)
     assert found.reasons[0].remedy.key == "await_io/straggler"
     (one,) = (one.numbers for one in found.situations if one.kind is Situation.STRAGGLER)
     assert (one["items"], one["name"].rpartition(".")[2]) == (3, "recommended")

@@ -76,12 +76,13 @@ def _looked_for(activity: Activity, start_ns: int, end_ns: int) -> Job | None:
     for it."""
     latest: Job | None = None
     for one in activity.request.activities[:-_LOOKED_AT:-1]:
-        ended_ns = one.done_ns if isinstance(one, Job) else 0
-        if start_ns < ended_ns < end_ns and (latest is None or latest.done_ns < ended_ns):
-            before: Activity | None = one
-            while before is not None and before is not activity:
-                before = before.spawner
-            latest = one if before is activity else latest  # type: ignore[assignment]
+        if not isinstance(one, Job) or not max(start_ns, latest.done_ns if latest else 0) < one.done_ns < end_ns:
+            continue
+        before: Activity | None = one
+        while before is not None and before is not activity:
+            before = before.spawner
+        if before is activity:
+            latest = one
     return latest
 
 

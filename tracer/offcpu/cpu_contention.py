@@ -188,7 +188,7 @@ def _named(shares: Mapping[CpuUser, float], most: int) -> list[tuple[CpuUser, fl
     if 0 < most < len(ranked):
         alike = Counter(_alike(user) for user, _ in ranked if user.process_id)
         ranked = [
-            (user._replace(process_id=-alike[_alike(user)]) if alike[_alike(user)] > 1 else user, ns)
+            (user._replace(process_id=-many) if (many := alike[_alike(user)]) > 1 else user, ns)
             for user, ns in summed(ranked, _alike)
         ]
     found = ranked[:most]

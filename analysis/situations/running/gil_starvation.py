@@ -19,7 +19,6 @@ from whywait.tracer.schema import GIL_NS, HOLDER_TURNING_NS
 
 LONG_NS: Final = 50_000_000  # ten times the interpreter's switch interval
 MIN_SHARE: Final = 0.5  # of the time waited for the GIL
-_PLACE: Final = ["culprit", "culprit_file", "culprit_line"]
 _LOOP_SHARE: Final = 0.6  # of one wait, during which such a loop held the GIL
 
 
@@ -36,11 +35,11 @@ def gil_starvation(group: Group) -> Iterator[Pattern]:
 def gil_held(group: Group) -> Iterator[Pattern]:
     """Yield the user's function that had the GIL for most of what these requests waited for it."""
     every = group.of(Cause.GIL_WAIT)
-    named = group.culprits_of(Cause.GIL_WAIT)[[*_PLACE, "ns"]] if len(every) else every
-    named = named[(named["culprit_file"] != "") & ~named["culprit_file"].map(in_library)] if len(named) else named
-    if named.empty:
+    if every.empty:
         return
-    sums = named.groupby(_PLACE[:2])["ns"].sum()
+    named = group.culprits_of(Cause.GIL_WAIT)
+    named = named[[file != "" and not in_library(file) for file in named["culprit_file"]]]
+    sums = named.groupby(["culprit", "culprit_file"])["ns"].sum()
     if sums.max() >= MIN_HELD * every["amount_ns"].sum():
         chief: Any = sums.idxmax()
         name, file = map(str, chief)
