@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from opentelemetry import trace
 
 import whywait
@@ -35,6 +36,10 @@ from testbed.disturbed import pytest_sessionfinish as pytest_sessionfinish
 from testbed.disturbed import pytest_terminal_summary as pytest_terminal_summary
 from testbed.sampler_process import samplers_of
 from whywait.tracer.host.own_thread import all_threads
+
+
+settings.register_profile("whywait", deadline=None)  # no test fails on an absolute time
+settings.load_profile("whywait")
 
 
 def _patched() -> dict[str, Any]:

@@ -161,7 +161,7 @@ class Group:
         own = self.of(cause)
         if own.empty:
             return own
-        chosen = own[[are(attributes) for attributes in self.attributes_of(own)]]
+        chosen = own.loc[[are(attributes) for attributes in self.attributes_of(own)]]
         return chosen if chosen["amount_ns"].sum() * 2 >= own["amount_ns"].sum() else chosen.head(0)
 
 

@@ -26,7 +26,7 @@ def gil_starvation(group: Group) -> Iterator[Pattern]:
     """Yield the long waits for the GIL where such a loop caused most of them."""
     every = group.of(Cause.GIL_WAIT)
     waits = every[every["amount_ns"] >= LONG_NS]
-    starved = waits[[_is_starved(attributes) for attributes in group.attributes_of(waits)]]
+    starved = waits.loc[[_is_starved(attributes) for attributes in group.attributes_of(waits)]]
     if len(starved) and starved["amount_ns"].sum() >= MIN_SHARE * every["amount_ns"].sum():
         found = {"waits": len(starved), "longest_ns": int(starved["amount_ns"].max())}
         yield Pattern(Situation.GIL_STARVATION, None, found)
@@ -38,7 +38,7 @@ def gil_held(group: Group) -> Iterator[Pattern]:
     if every.empty:
         return
     named = group.culprits_of(Cause.GIL_WAIT)
-    named = named[[file != "" and not in_library(file) for file in named["culprit_file"]]]
+    named = named.loc[[file != "" and not in_library(file) for file in named["culprit_file"]]]
     sums = named.groupby(["culprit", "culprit_file"])["ns"].sum()
     if sums.max() >= MIN_HELD * every["amount_ns"].sum():
         chief: Any = sums.idxmax()
