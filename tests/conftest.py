@@ -37,7 +37,6 @@ from testbed.disturbed import pytest_terminal_summary as pytest_terminal_summary
 from testbed.sampler_process import samplers_of
 from whywait.tracer.host.own_thread import all_threads
 
-
 settings.register_profile("whywait", deadline=None)  # no test fails on an absolute time
 settings.load_profile("whywait")
 
