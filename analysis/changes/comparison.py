@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import CAUSES, Cause
+from whywait.analysis.changes import DEFAULT_PERCENTILE
 from whywait.analysis.changes.changed_culprits import Mover, chief_movers
 from whywait.analysis.changes.whole import Shift, shift
 from whywait.analysis.errors import InputError
@@ -34,7 +35,6 @@ from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
-DEFAULT_PERCENTILE: Final = 95.0
 CHANCE_OF_ANY: Final = 0.002  # that the percentile of one of all endpoints is called changed, and is not
 
 

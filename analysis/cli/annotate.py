@@ -4,24 +4,19 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from whywait.analysis.cli.sources import Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, working
 from whywait.analysis.errors import InputError
-from whywait.analysis.load.files import files_of
-from whywait.analysis.load.parquet import is_parquet
-from whywait.analysis.measure.selection import only_slowest
-from whywait.analysis.model import Analysis, span_id_of
-from whywait.analysis.report.annotation import cause_spans
-from whywait.analysis.report.annotation.copied_traces import Host, Key, copied, hosts_of
 from whywait.analysis.text import counted
-from whywait.analysis.write.otlp_file import write_spans
-from whywait.analysis.write.otlp_http import send as send_lines
-from whywait.analysis.write.whole_file import whole_file
 from whywait.tracer import schema
+
+if TYPE_CHECKING:
+    from whywait.analysis.model import Analysis
+    from whywait.analysis.report.annotation.copied_traces import Host, Key
 
 EPILOG = examples(
     "whywait annotate traces --output annotated.jsonl",
@@ -51,8 +46,15 @@ def annotate(
 ) -> None:  # fmt: skip
     """Adds the causes of each request to its trace, so that Jaeger shows them. Any trace will do."""
     _check(output, send)
-    if not only_causes and Path(source).exists() and any(map(is_parquet, files_of(Path(source)))):
-        raise InputError(f"{source} has Parquet files, which are not copied: give the OTLP JSON, or --only-causes")
+    # its help needs nothing of what it does
+    from whywait.analysis.measure.selection import only_slowest
+    from whywait.analysis.report.annotation import cause_spans
+    from whywait.analysis.write.otlp_file import write_spans
+    from whywait.analysis.write.otlp_http import send as send_lines
+    from whywait.analysis.write.whole_file import whole_file
+
+    if not only_causes:
+        _refuse_parquet(Path(source))
     with tempfile.TemporaryDirectory(prefix="whywait-") as folder:
         if source == "-":
             source = _kept(Path(folder, "input.jsonl"))
@@ -71,6 +73,14 @@ def annotate(
     print(f"{said}: {' and '.join(map(str, filter(None, (output, send))))}", file=sys.stderr)
 
 
+def _refuse_parquet(source: Path) -> None:
+    from whywait.analysis.load.files import files_of
+    from whywait.analysis.load.parquet import is_parquet
+
+    if source.exists() and any(map(is_parquet, files_of(source))):
+        raise InputError(f"{source} has Parquet files, which are not copied: give the OTLP JSON, or --only-causes")
+
+
 def _kept(path: Path) -> str:
     """Keep standard input: it is read twice, once to analyse, once to pass on."""
     with path.open("wb") as kept:
@@ -79,9 +89,12 @@ def _kept(path: Path) -> str:
 
 
 def _beside(
-    source: str, stream: IO[str], analysis: Analysis, *, every: bool, only_causes: bool
-) -> tuple[int, dict[Key, Host]]:
+    source: str, stream: IO[str], analysis: "Analysis", *, every: bool, only_causes: bool
+) -> "tuple[int, dict[Key, Host]]":
     """Copy the traces themselves; return how many lines these are, and the requests' hosts. Jaeger has both already."""
+    from whywait.analysis.model import span_id_of
+    from whywait.analysis.report.annotation.copied_traces import copied, hosts_of
+
     if source.startswith(("http://", "https://")):
         return 0, {}
     trace_ids = [str(trace_id) for trace_id in analysis.requests["trace_id"]]

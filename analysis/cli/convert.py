@@ -6,10 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
+from whywait import analysis
 from whywait.analysis.cli.sources import Service, SkipBadLines, Source
 from whywait.analysis.cli.streams import examples, working
-from whywait.analysis.load import load_traces
-from whywait.analysis.load.parquet import write_parquet
 from whywait.analysis.text import counted
 
 EPILOG: Final = examples(
@@ -25,8 +24,10 @@ def convert(
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
     """Writes traces as one Parquet file, about a twentieth of the JSON, which every command reads."""
+    from whywait.analysis.load.parquet import write_parquet  # its help needs none of it
+
     with working(f"reading {source}"):
-        traces = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
+        traces = analysis.load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
     with working(f"writing {out}"):
         write_parquet(traces.spans, out)
     for one in traces.findings:

@@ -3,21 +3,20 @@
 import json
 import sys
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from whywait.analysis.changes.comparison import DEFAULT_PERCENTILE, Comparison, compare, joined
-from whywait.analysis.changes.sentences import cannot_tell
+from whywait import analysis
+from whywait.analysis.changes import DEFAULT_PERCENTILE
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, analysis_of, source_argument
 from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.errors import InputError
-from whywait.analysis.measure.selection import renamed
-from whywait.analysis.model import Analysis
-from whywait.analysis.report.json.diff import diff_as_json
-from whywait.analysis.report.markdown import diff_markdown
-from whywait.analysis.report.terminal.diff import render_diff
 from whywait.analysis.text import safe
+
+if TYPE_CHECKING:
+    from whywait.analysis.changes.comparison import Comparison
+    from whywait.analysis.model import Analysis
 
 EPILOG: Final = examples(
     "whywait diff before.jsonl after.jsonl",
@@ -62,6 +61,8 @@ def diff(
     skip_bad_lines: SkipBadLines = False,
 ) -> int:
     """Shows what changed between two runs: the difference of a percentile, divided exactly among causes."""
+    from whywait.analysis.changes.comparison import joined
+
     names = (before, after)
     _check(percentile, names, endpoint, against)
     read = partial(_runs, service=service, skip_bad_lines=skip_bad_lines)
@@ -69,25 +70,33 @@ def diff(
     second = read(after, after_too, endpoint=endpoint if against is None else against)
     if against is not None:
         name = f"{_names(first)} → {_names(second)}"
-        first, second = ([renamed(one, name) for one in runs] for runs in (first, second))
+        first, second = ([analysis.renamed(one, name) for one in runs] for runs in (first, second))
     sides = joined(first), joined(second)
-    found = compare(first, second, percentile=percentile)
+    found = analysis.compare(first, second, percentile=percentile)
     if as_json_text:
+        from whywait.analysis.report.json.diff import diff_as_json
+
         say(json.dumps(diff_as_json(found, sides), indent=1))
     elif markdown:
+        from whywait.analysis.report.markdown import diff_markdown
+
         say(diff_markdown(found))
     else:
+        from whywait.analysis.report.terminal.diff import render_diff
+
         render_diff(found, sides, names, console())
     return _exit_code(found) if fail_if_slower else 0
 
 
-def _runs(source: str, more: More, **chosen: Any) -> list[Analysis]:
+def _runs(source: str, more: More, **chosen: Any) -> "list[Analysis]":
     return [analysis_of(one, **chosen) for one in (source, *(more or ()))]
 
 
-def _exit_code(found: Comparison) -> int:
+def _exit_code(found: "Comparison") -> int:
     if any(one.slower for one in found.changes):
         return SLOWER
+    from whywait.analysis.changes.sentences import cannot_tell
+
     unknown = [one for one in found.changes if not one.whole.excluded]
     for one in unknown:
         print(f"whywait: {safe(one.endpoint)}: {cannot_tell(one)}", file=sys.stderr)
@@ -103,5 +112,5 @@ def _check(percentile: float, names: tuple[str, str], endpoint: str | None, agai
         raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
 
 
-def _names(runs: list[Analysis]) -> str:
+def _names(runs: "list[Analysis]") -> str:
     return ", ".join(sorted({str(name) for one in runs for name in one.requests["endpoint"]}))

@@ -8,7 +8,6 @@ import typer
 
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, working
-from whywait.analysis.report.perfetto import write_perfetto
 from whywait.analysis.text import counted
 from whywait.analysis.write.whole_file import whole_file
 
@@ -32,6 +31,8 @@ def export(
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
     """Writes requests, threads, event loops and wake-ups as one timeline for another viewer."""
+    from whywait.analysis.report.perfetto import write_perfetto  # its help needs none of it
+
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
     with whole_file(perfetto) as stream, working(f"writing {perfetto}"):
         written = write_perfetto(analysis, stream, detail=detail)

@@ -1,21 +1,20 @@
 """`whywait logs`: what timestamped logs show, and what they cannot show."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whywait.analysis.cli.streams import console, examples, say, working
-from whywait.analysis.errors import InputError
-from whywait.analysis.logs import LogReading, read_logs
-from whywait.analysis.logs.patterns import EXAMPLE
-from whywait.analysis.report.json.logs import logs_as_json
-from whywait.analysis.report.terminal.logs import render_logs
+from whywait.analysis.errors import LOG_PATTERN, InputError
+
+if TYPE_CHECKING:
+    from whywait.analysis.logs import LogReading
 
 EPILOG = examples(
     "whywait logs service.log",
     "kubectl logs POD | whywait logs -",
-    f"whywait logs service.log --pattern '{EXAMPLE}'",
+    f"whywait logs service.log --pattern '{LOG_PATTERN}'",
     "whywait logs service.log --only START --only SUBMIT --only END",
 )
 
@@ -38,6 +37,11 @@ def logs(
     as_json_text: Annotated[bool, typer.Option("--json", help="Print JSON; times are nanoseconds.")] = False,
 ) -> None:
     """Shows what the timers in a log cover, what lies between them, and what the log cannot show."""
+    # its help needs nothing of what it does
+    from whywait.analysis.logs import read_logs
+    from whywait.analysis.report.json.logs import logs_as_json
+    from whywait.analysis.report.terminal.logs import render_logs
+
     with working(f"reading {source}"):
         reading = read_logs(source, patterns=pattern or (), markers=only or ())
     if request is not None:
@@ -48,7 +52,9 @@ def logs(
         render_logs(reading, console(), top=top)
 
 
-def _only_request(reading: LogReading, request: str) -> LogReading:
+def _only_request(reading: "LogReading", request: str) -> "LogReading":
+    from whywait.analysis.logs import LogReading
+
     chosen = tuple(one for one in reading.requests if one.request == request)
     if not chosen:
         known = ", ".join(one.request for one in reading.requests[:10])

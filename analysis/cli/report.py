@@ -10,11 +10,6 @@ import typer
 from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import console, examples, say, working
 from whywait.analysis.errors import InputError
-from whywait.analysis.report.foretold import foretold
-from whywait.analysis.report.json.report import as_json
-from whywait.analysis.report.markdown import report_markdown
-from whywait.analysis.report.terminal.report import render
-from whywait.analysis.report.told import told_of
 
 EPILOG: Final = examples(
     "whywait report traces",
@@ -51,9 +46,17 @@ def report(
     """Says what each endpoint's requests waited for, what delayed them, and what to change."""
     if open_page and html is None:
         raise InputError("--open needs --html FILE: which page to open")
+    # as in every command: its help needs nothing of what it does
+    from whywait.analysis.report.json.report import as_json
+    from whywait.analysis.report.markdown import report_markdown
+    from whywait.analysis.report.terminal.report import render
+    from whywait.analysis.report.told import told_of
+
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint)
     told = told_of(analysis)
     if predict:
+        from whywait.analysis.report.foretold import foretold
+
         with working("replaying the requests"):
             told = foretold(analysis, told)
     if html is not None:

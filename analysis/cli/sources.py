@@ -1,16 +1,16 @@
 """The arguments and options that choose which traces a command reads. Several commands share them."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from whywait import analysis
 from whywait.analysis.cli.streams import working
 from whywait.analysis.errors import InputError
-from whywait.analysis.load import load_traces
-from whywait.analysis.measure.selection import only_endpoint
-from whywait.analysis.model import Analysis
-from whywait.analysis.pipeline import analyze
+
+if TYPE_CHECKING:
+    from whywait.analysis.model import Analysis
 
 _LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -41,14 +41,14 @@ def analysis_of(
     skip_bad_lines: bool = False,
     last: str | None = None,
     endpoint: str | None = None,
-) -> Analysis:
+) -> "Analysis":
     """Return the analysis of the traces that these options choose. Raises InputError when there are none."""
     since = None if last is None else datetime.now(UTC) - _duration(last)
     with working(f"reading {source}"):
-        loaded = load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines)
+        loaded = analysis.load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines)
     with working(f"analysing {len(loaded.spans):,} spans"):
-        found = analyze(loaded)
-    return found if endpoint is None else only_endpoint(found, endpoint)
+        found = analysis.analyze(loaded)
+    return found if endpoint is None else analysis.only_endpoint(found, endpoint)
 
 
 def _duration(text: str) -> timedelta:

@@ -1,16 +1,18 @@
 """`whywait whatif`: what a change would bring, predicted from recorded requests."""
 
 import json
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from whywait import analysis
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, say, working
 from whywait.analysis.errors import InputError
-from whywait.analysis.prediction.whatif import Batching, Prediction, Range
-from whywait.analysis.prediction.whatif import whatif as predicted
 from whywait.analysis.text import amount, counted
+
+if TYPE_CHECKING:
+    from whywait.analysis.prediction.whatif import Batching, Prediction, Range
 
 MS: Final = 1e6
 EPILOG: Final = examples(
@@ -56,10 +58,10 @@ def whatif(
     """Predicts felt p50, p95 and throughput after a change, from recorded requests; refuses where they cannot tell."""
     pools = {name: int(number) for name, number in _pairs(pool, "--pool")}
     times = dict(_pairs(faster, "--faster"))
-    analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
+    recorded = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
     with working("replaying the requests"):
-        found = predicted(
-            analysis,
+        found = analysis.whatif(
+            recorded,
             pools=pools,
             workers=workers,
             without=without or (),
@@ -86,7 +88,7 @@ def _pairs(words: list[str] | None, option: str) -> list[tuple[str, float]]:
     return found
 
 
-def _sentences(found: Prediction) -> str:
+def _sentences(found: "Prediction") -> str:
     load = "an open load" if found.clients is None else counted(found.clients, "client")
     lines = [f"Predicted from {found.requests:,} recorded requests, for {load} (95% interval):"]
     for name, one, scale, unit in (
@@ -97,7 +99,7 @@ def _sentences(found: Prediction) -> str:
     return "\n".join([*lines, *_batching(found.batching)])
 
 
-def _batching(found: Batching | None) -> list[str]:
+def _batching(found: "Batching | None") -> list[str]:
     if found is None:
         return []
     lines = [
@@ -115,6 +117,6 @@ def _batching(found: Batching | None) -> list[str]:
     return [*lines, f"The prediction is for {how}, which {keeps}."]
 
 
-def _told(one: Range, scale: float, unit: str) -> str:
+def _told(one: "Range", scale: float, unit: str) -> str:
     before, after, low, high = (f"{value / scale:.3g}" for value in (one.before, one.after, one.low, one.high))
     return f"{before} → {after}{unit}  ({low} to {high})"

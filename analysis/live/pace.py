@@ -5,6 +5,7 @@ from typing import Final
 
 _REST_PER_WORK: Final = 4.0  # at most a fifth of a core at any volume of traces
 LONGEST_S: Final = 30.0
+LONGEST_WINDOW_S: Final = 600  # over which requests are counted together
 _NICER: Final = 10
 
 

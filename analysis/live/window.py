@@ -15,9 +15,9 @@ import numpy as np
 
 from whywait.analysis.live.counting import Busy, Counted, Culprit
 from whywait.analysis.live.labels import MOST_ENDPOINTS, Labels, printable
+from whywait.analysis.live.pace import LONGEST_WINDOW_S
 from whywait.analysis.measure.weights import percentiles
 
-LONGEST_S: Final = 600
 _PER_OCTAVE: Final = 32
 BUCKET: Final = 2 ** (1 / _PER_OCTAVE)  # how much longer the next bucket's durations are
 _MOST_CULPRITS: Final = 100  # of an endpoint in one round
@@ -148,10 +148,10 @@ class _Turn:
 
 
 class Window:
-    """The last `seconds`, at most LONGEST_S, rounded up to whole rounds."""
+    """The last `seconds`, at most LONGEST_WINDOW_S, rounded up to whole rounds."""
 
     def __init__(self, seconds: float, most_endpoints: int = MOST_ENDPOINTS) -> None:
-        self._seconds = min(seconds, LONGEST_S)
+        self._seconds = min(seconds, LONGEST_WINDOW_S)
         self._most = most_endpoints
         self._turns: deque[_Turn] = deque()
 

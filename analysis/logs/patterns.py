@@ -8,12 +8,11 @@ from datetime import date
 from itertools import islice
 from typing import Any, Final
 
-from whywait.analysis.errors import InputError
+from whywait.analysis.errors import LOG_PATTERN, InputError
 from whywait.analysis.logs.clock_text import NUMBER, UNIT, Moment, duration, line_moment, moment
 from whywait.analysis.logs.model import Sighting
 
 GROUPS: Final = ("request", "name", "time", "delta", "total")
-EXAMPLE: Final = r"req=(?P<request>\w+) (?P<name>\w+) took (?P<delta>[\d.]+ms)"
 ALL: Final = "(all)"  # the only request, where a pattern has no group for it
 _SHOWN: Final = 160
 
@@ -110,7 +109,7 @@ def user_reader(patterns: Sequence[str], today: date) -> Reader:
     """Return a reader by regular expressions; the first match counts. Raises InputError for a bad one."""
     compiled = [_compiled(one) for one in patterns]
     if not any({"name", "total"} & set(one.groupindex) for one in compiled):
-        raise InputError(f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{EXAMPLE}'")
+        raise InputError(f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{LOG_PATTERN}'")
 
     def read(line: str, number: int) -> Sighting | None:
         for pattern in compiled:
@@ -150,7 +149,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     unknown = sorted(set(compiled.groupindex) - set(GROUPS))
     if unknown:
         raise InputError(
-            f"--pattern has a group (?P<{unknown[0]}>...); known are {', '.join(GROUPS)}, as in '{EXAMPLE}'"
+            f"--pattern has a group (?P<{unknown[0]}>...); known are {', '.join(GROUPS)}, as in '{LOG_PATTERN}'"
         )
     return compiled
 

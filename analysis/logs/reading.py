@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Final
 
-from whywait.analysis.errors import InputError
+from whywait.analysis.errors import LOG_PATTERN, InputError
 from whywait.analysis.logs.clock_text import line_moment
 from whywait.analysis.logs.model import LogReading, Sighting
-from whywait.analysis.logs.patterns import EXAMPLE, Reader, common_reader, fitting_pattern, user_reader
+from whywait.analysis.logs.patterns import Reader, common_reader, fitting_pattern, user_reader
 from whywait.analysis.logs.stretches import requests_of
 from whywait.analysis.model import Finding
 
@@ -85,7 +85,7 @@ def _nothing(where: str, patterns: Sequence[str], lines: int, plain: int, first:
     if patterns:
         return (
             f"no --pattern found a marker in any of the {lines:,} lines of {where}: it is searched for in each line, "
-            f"which also needs a time, at its beginning or in a group (?P<time>...); such as '{EXAMPLE}'"
+            f"which also needs a time, at its beginning or in a group (?P<time>...); such as '{LOG_PATTERN}'"
         )
     if not any(line_moment(one, day) for one in first):
         return (
@@ -97,5 +97,5 @@ def _nothing(where: str, patterns: Sequence[str], lines: int, plain: int, first:
     return (
         f"none of the {lines:,} lines of {where} has a request id, a time and a marker that are known "
         f"({plain:,} have the first two): expected such as 'requestID: 7, TS_BEFORE_X: 1747213340.826, delta: 0.1ms', "
-        f"or name them: --pattern '{EXAMPLE}'"
+        f"or name them: --pattern '{LOG_PATTERN}'"
     )

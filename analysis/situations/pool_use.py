@@ -37,30 +37,32 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
     if Cause.POOL_QUEUE in group.significant and most < MANY:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS and not _hops(group, own):
-        yield Pattern(Situation.MANY_JOBS, None, _many_jobs(own))
+        yield Pattern(Situation.MANY_JOBS, None, _many_jobs(group, own))
 
 
 def thread_hops(group: Group) -> Iterator[Pattern]:
     """Yield where very many jobs of one function, awaited one after another (`in_turn`), were most of the requests' time."""
     own = group.jobs.sort_values("per_request", ascending=False)
     if _hops(group, own):
-        found = _many_jobs(own)
+        found = _many_jobs(group, own)
         if group.means.get(Cause.COMPUTE, 0.0) > found["per_request"] * HOP_NS:
             found["but_for"] = (Cause.COMPUTE,)
         yield Pattern(Situation.THREAD_HOPS, None, found)
 
 
 def _hops(group: Group, own: pd.DataFrame) -> bool:
-    most = _many_jobs(own.head(1)) if len(own) else {"in_turn": False}
+    most = _many_jobs(group, own.head(1)) if len(own) else {"in_turn": False}
     many = most["in_turn"] and most["per_request"] >= MANY_HOPS
     return bool(many and most["per_request"] * most["mean_ns"] >= MIN_KNOWN * group.mean_wall_ns)
 
 
-def _many_jobs(own: pd.DataFrame) -> dict[str, Any]:
+def _many_jobs(group: Group, own: pd.DataFrame) -> dict[str, Any]:
     first = own.iloc[0]
     per_request, mean_ns = float(first["per_request"]), float(first["mean_ns"])
+    blocks = group.means.get(Cause.BLOCKING_IO, 0.0) > group.means.get(Cause.COMPUTE, 0.0)
     return {
-        "function": str(first["function"]), "per_request": per_request, "mean_ns": mean_ns, "in_turn": bool(first["in_turn"])
+        "function": str(first["function"]), "per_request": per_request, "mean_ns": mean_ns,
+        "in_turn": bool(first["in_turn"]), "blocks": blocks,
     }  # fmt: skip
 
 

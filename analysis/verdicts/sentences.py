@@ -197,6 +197,8 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
                 f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool (a streamed "
                 "response: larger chunks, or an async generator)."
                 if one.in_turn
+                else "; where one call can ask for all of it, it would serve."
+                if one.blocks
                 else "; one batch would serve."
             )
         ),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.service import free_port
+from whywait import commands
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -153,6 +154,20 @@ def test_bad_lines_can_be_skipped_and_are_told(tmp_path: Path) -> None:
     done = whywait("report", str(path), "--skip-bad-lines")
     assert done.returncode == 0, done.stderr
     assert "note:" in done.stdout
+
+
+def test_help_comes_before_what_the_commands_do_is_imported() -> None:
+    asked = [[], *([name] for name in commands.ANALYSIS if name != "demo")]
+    program = (
+        "import contextlib, io, sys\n"
+        "from whywait.__main__ import main\n"
+        f"for words in {asked!r}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as said:\n"
+        "        sys.argv = ['whywait', *words, '--help']\n"
+        "        assert main() == 0 and 'Usage:' in said.getvalue(), words\n"
+        "    assert not {'pandas', 'numpy', 'pyarrow', 'requests'} & {*sys.modules}, words\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=120)
 
 
 def test_help_causes_and_version() -> None:

@@ -216,7 +216,7 @@ def test_a_signal_may_come_at_any_moment() -> None:
     """The handler runs in the midst of whatever the main thread does, thousands of times in its wait."""
     program = """
 import signal
-from whywait.analysis.cli.metrics import Stop
+from whywait.analysis.live.sidecar import Stop
 stop = Stop()
 signal.signal(signal.SIGALRM, lambda *_: stop.ask())
 signal.setitimer(signal.ITIMER_REAL, 0.00005, 0.00005)

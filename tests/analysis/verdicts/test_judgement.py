@@ -70,6 +70,9 @@ def test_many_jobs_of_one_function_call_for_a_batch() -> None:
     waits = {"GET /a": [{"pool_queue": 50, "compute": 10}] * 2}
     (told,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 14}))
     assert any("14 jobs of predict to a pool; one batch would serve" in said for said in told.situations)
+    blocked = {"GET /a": [{"pool_queue": 50, "blocking_io": 100, "compute": 10}] * 2}
+    (asking,) = verdict(analysis_of(blocked, jobs={"GET /a": [{"name": "fetch"}] * 14}))
+    assert any("14 jobs of fetch to a pool; where one call can ask for all" in said for said in asking.situations)
     summed = [{"name": "predict", schema.COUNT: 7_000}]
     (streams,) = verdict(analysis_of(waits, jobs={"GET /a": summed}))
     assert any("7,000 jobs of predict to a pool, one after another" in said for said in streams.situations)
