@@ -197,3 +197,34 @@ def test_who_waits_for_sqlite_s_write_lock_is_told_how_sqlite_waits(
     assert reason.mean_ns / 1e9 == pytest.approx(waited_s[0], rel=0.1)
     assert reason.remedy.key == "blocking_io/in_worker"
     assert "another connection has the database's write lock" in reason.remedy.text
+
+
+def test_the_job_that_a_loop_looks_for_may_end_as_the_last_pause_begins(traced_to: Callable[..., Traced]) -> None:
+    pauses, used_s = [0], []
+
+    def ends_in_a_new_pause() -> None:
+        began = time.thread_time()
+        prepare()
+        seen = pauses[0]
+        while pauses[0] == seen:
+            pass
+        used_s.append(time.thread_time() - began)
+
+    def look() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(time.sleep, 0).result()  # its worker starts
+            job = pool.submit(ends_in_a_new_pause)
+            while not job.done():
+                pauses[0] += 1
+                time.sleep(ASLEEP_S / 6)
+
+    @traced
+    async def root() -> None:
+        await asyncio.to_thread(look)
+
+    spans = traced_to()
+    asyncio.run(root())
+    spans.stop()
+    (found,) = judge(analysis.analyze(spans.output))
+    (reason,) = [one for one in found.reasons if one.cause is Cause.COMPUTE]
+    assert reason.mean_ns / 1e9 == pytest.approx(used_s[0], rel=0.15)

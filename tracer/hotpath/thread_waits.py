@@ -61,20 +61,26 @@ def keep_wait(
     if asks is not None:
         step = pause_at(asks)
     site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], call, package, step)
-    job = _looked_for(activity, start_ns, end_ns) if step == STEP_PAUSE else None
+    job = _looked_for(activity, site, start_ns, end_ns) if step == STEP_PAUSE else None
     if job is not None:  # what is left of the pause is all that it took
-        record_wait(activity, WAIT_AWAIT, start_ns, job.done_ns, job.done_ns, job, site, current_span_id(), True)
-        start_ns = job.done_ns
+        done_ns = job.done_ns
+        record_wait(
+            activity, WAIT_AWAIT, min(start_ns, done_ns - 1), done_ns, done_ns, job, site, current_span_id(), True
+        )
+        start_ns = max(start_ns, done_ns)
     record_wait(
         activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, run_queue_ns(),
         queue_before_ns,
     )  # fmt: skip
 
 
-def _looked_for(activity: Activity, start_ns: int, end_ns: int) -> Job | None:
-    """The last of the activity's own jobs, or of those that followed one, that ended in a pause of a loop: the loop looks
-    for it."""
+def _looked_for(activity: Activity, site: Site, start_ns: int, end_ns: int) -> Job | None:
+    """The last of the activity's own jobs, or of those that followed one, that ended in a pause of a loop, or after the
+    pause before that, once the loop had looked: the loop looks for it."""
     latest: Job | None = None
+    before_it = activity.waits[-1] if activity.waits else None
+    if before_it is not None and before_it.site == site and before_it.end_ns < start_ns:
+        start_ns = before_it.end_ns
     for one in activity.request.activities[:-_LOOKED_AT:-1]:
         if not isinstance(one, Job) or not max(start_ns, latest.done_ns if latest else 0) < one.done_ns < end_ns:
             continue

@@ -38,7 +38,9 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
     waited_ns = wait.cause_ns - wait.start_ns
     queued_ns = drawing.queued_in(activity, wait)
     drawing.note_queued(activity, wait.start_ns, wait.end_ns, queued_ns)
-    own, is_long = drawing.loop_of(activity), waited_ns >= drawing.resolution_ns
+    # a loop that looks for a job meets its end in the last pause: that is what all pauses before were for
+    is_end_of_polls = isinstance(wait.by, Job) and wait.site is not None and wait.site.step == s.STEP_PAUSE
+    own, is_long = drawing.loop_of(activity), waited_ns >= drawing.resolution_ns or is_end_of_polls
     for part in _parts(drawing, activity, wait, own) if is_long else [Part(wait, own)]:
         one, loop = part.wait, part.loop
         if one.cause_ns > one.start_ns and is_long:
