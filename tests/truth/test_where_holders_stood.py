@@ -148,3 +148,60 @@ def test_the_lock_of_a_file_is_a_lock(traced_to: Begin, tmp_path: Path) -> None:
     assert reason.mean_ns / 1e9 == pytest.approx(HELD_S / 2, rel=0.2)
     assert reason.detail.startswith("lock of a file, in flock in ")
     assert (reason.culprit, reason.culprit_line) == ("load", line_in(load))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["in the request", "after its end"])
+def test_what_several_may_have_is_divided_by_how_long_each_had_it(traced_to: Begin, after: bool) -> None:
+    """Most releases are made by those who hold it for a moment; it is the others for whom one waits."""
+    traced = traced_to()
+    places = asyncio.Semaphore(2)
+    held: list[tuple[str, int, int]] = []  # by whom, from when to when
+    waits: list[tuple[int, int]] = []
+
+    async def rows() -> None:
+        await asyncio.sleep(HELD_S)
+
+    async def look() -> None:
+        await asyncio.sleep(HELD_S / 20)
+
+    async def take(kind: Callable[[], Any]) -> None:
+        asked_ns = time.perf_counter_ns()
+        await places.acquire()
+        got_ns = time.perf_counter_ns()
+        if kind is look:
+            waits.append((asked_ns, got_ns))
+        try:
+            await kind()
+        finally:
+            held.append((kind.__name__, got_ns, time.perf_counter_ns()))
+            if not after:
+                places.release()
+
+    @whywait.traced
+    async def export() -> None:
+        await take(rows)
+
+    @whywait.traced
+    async def user() -> None:
+        await take(look)
+
+    async def again(root: Callable[[], Any], times: int) -> None:
+        for _ in range(times):
+            await root()
+            if after:
+                places.release()
+            await asyncio.sleep(HELD_S / 10)
+
+    async def main() -> None:
+        await asyncio.gather(*(again(export, 6) for _ in range(3)), *(again(user, 8) for _ in range(3)))
+
+    asyncio.run(main())
+    traced.stop()
+    had = {"rows": 0, "look": 0}
+    for name, from_ns, until_ns in held:
+        had[name] += sum(max(min(until_ns, got) - max(from_ns, asked), 0) for asked, got in waits)
+    found = analysis.analyze(traced.output).culprits
+    own = found[found["endpoint"].str.endswith("user") & (found["cause"] == "limiter_wait")]
+    told = own.groupby(own["culprit"].str.rpartition(".")[2])["ns"].sum()
+    assert told.get("rows", 0) / told.sum() == pytest.approx(had["rows"] / sum(had.values()), abs=0.05)
+    assert had["rows"] > 0.9 * sum(had.values())

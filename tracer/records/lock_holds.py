@@ -12,6 +12,7 @@ class Stood(NamedTuple):
 
     since_ns: int  # it held it from then on at the latest
     waits: Sequence[tuple[int, int, Place]]  # start and end, ns; the latest first
+    queued: bool = True  # it waited for it itself, until then; else it may have got it at any time since
 
 
 class Hold(NamedTuple):
@@ -34,7 +35,8 @@ class Release(NamedTuple):
     place: Place
     stood: Stood
     lock: int  # its number in this session
-    holds: deque[Hold] | None = None  # the latest of this lock, this one included; None of what several may hold
+    holds: deque[Hold]  # the latest of this lock, this one included
+    shared: bool  # several may have it at once
 
 
 class Waited(NamedTuple):

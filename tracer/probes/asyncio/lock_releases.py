@@ -15,12 +15,13 @@ from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.background import BackgroundTask, BackgroundWait
-from whywait.tracer.records.current import here
+from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.lock_holds import Hold, Release, Stood
-from whywait.tracer.records.request import Activity
+from whywait.tracer.records.request import Activity, Waker
 
 name: Final = "releases"
 needs: Final = ()
@@ -37,8 +38,8 @@ available: Final = always
 _MOST = 256  # of one task, or of one lock: older ones are exported by now
 _MOST_WAITS = 50  # the latest of a task, read when it releases
 _MOST_OF_ALL = 500  # of all tasks of no request, the latest
-# by lock, what a service's own class says of equality is its own: its number, and the latest holds of what one may hold
-_Locks: TypeAlias = ByIdentity[tuple[int, deque[Hold] | None]]
+# by lock, what a service's own class says of equality is its own: its number, and the latest holds
+_Locks: TypeAlias = ByIdentity[tuple[int, deque[Hold]]]
 
 
 def install(_: Session) -> Undo:
@@ -64,7 +65,7 @@ def _wrapped(plain: Callable[..., Any], waiters: str, locks: _Locks, numbers: It
                 try:
                     found = locks.get(self)
                     if found is None:
-                        found = next(numbers), deque(maxlen=_MOST) if kind == "Lock" else None
+                        found = next(numbers), deque(maxlen=_MOST)
                         locks.set(self, found)
                     _note(*found, kind, start_ns)
                 except Exception as error:
@@ -73,36 +74,44 @@ def _wrapped(plain: Callable[..., Any], waiters: str, locks: _Locks, numbers: It
     return release
 
 
-def _note(lock: int, holds: deque[Hold] | None, kind: str, start_ns: int) -> None:
-    current, place = here.current, place_here(sys._getframe(2))
-    if type(current) is tuple:  # its request has ended in this step
-        current = current[1][0]
-    by = current if isinstance(current, Activity) else None
-    if place is None or (by is not None and not by.request.take()):
+def _note(lock: int, holds: deque[Hold], kind: str, start_ns: int) -> None:
+    whose, place = waker_now(here.current)[0], place_here(sys._getframe(2))
+    by = _as_of_request(whose)
+    if place is None or (isinstance(whose, Activity) and not whose.request.take()):
         return
-    task = None if by is not None else _task_here()
-    stood = stood_here(by, f"{kind}.", holds[-1].end_ns if holds else 0)
-    if holds is not None:  # it lasted from the release before
-        trace_id, span_id = (by.request.trace_id, by.span_id) if by is not None else (0, 0)
-        holds.append(Hold(perf_counter_ns(), place, trace_id, span_id, place.function, "", stood))
-    whose = by or task
-    if whose is not None:
+    shared = kind != "Lock"
+    began_ns = by.born_ns if by is not None else 0
+    if not shared and holds:  # it lasts from the release before
+        began_ns = holds[-1].end_ns
+    stood = stood_here(by, f"{kind}.", began_ns)
+    trace_id, span_id = (by.request.trace_id, by.span_id) if by is not None else (0, 0)
+    holds.append(Hold(perf_counter_ns(), place, trace_id, span_id, place.function, "", stood))
+    if isinstance(whose, Activity | BackgroundTask):
         if whose.releases is None:
             whose.releases = deque(maxlen=_MOST)
-        whose.releases.append(Release(start_ns, perf_counter_ns(), place, stood, lock, holds))
+        whose.releases.append(Release(start_ns, perf_counter_ns(), place, stood, lock, holds, shared))
+
+
+def _as_of_request(whose: Waker) -> Activity | None:
+    """The calling activity; of a task whose request has ended, the one that it was."""
+    if isinstance(whose, Activity):
+        return whose
+    found = ACTIVITY.get()
+    return found if found is not None and found.task_key == id(asyncio.current_task()) else None
 
 
 def stood_here(by: Activity | None, kind: str, since_ns: int) -> Stood:
     """Return where the calling task, or the job, has waited since then, and since it waited for such a lock itself: for a
     function whose name begins with `kind`."""
     found: list[tuple[int, int, Place]] = []
+    queued = False
     for one in islice(reversed(by.waits), _MOST_WAITS) if by is not None else _background_waits():
         if one.end_ns <= since_ns:
             break
         if one.site is None:  # a brief one
             continue
         if one.site.leaf_function.startswith(kind):
-            since_ns = one.end_ns
+            since_ns, queued = one.end_ns, True
             break
         place = one.site.user
         if is_library(place.file):
@@ -111,7 +120,7 @@ def stood_here(by: Activity | None, kind: str, since_ns: int) -> Stood:
             found[-1] = one.start_ns, found[-1][1], place
         else:
             found.append((one.start_ns, one.end_ns, place))
-    return Stood(since_ns, found)
+    return Stood(since_ns, found, queued)
 
 
 def _background_waits() -> Iterator[BackgroundWait]:

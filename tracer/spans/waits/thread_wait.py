@@ -46,17 +46,41 @@ def holders(start_ns: int, cause_ns: int, holds: Sequence[Hold]) -> list[Blocker
     at = start_ns
     for hold in holds:
         end_ns = min(hold.end_ns, cause_ns)
-        if end_ns <= at:
-            continue
-        place = stood_at(hold.stood, at, end_ns) or hold.place
-        key = (*_holder(hold), place and place.function)
-        known = found.get(key)
-        if known is None:
-            name = place.function if place is not None else hold.name
-            known = Blocker(name, place, hold.trace_id, hold.span_id, 0, 0, hold.thread_name)
-        found[key] = known._replace(ns=known.ns + end_ns - at, times=known.times + 1)
-        at = end_ns
+        if end_ns > at:
+            _add_hold(found, hold, at, end_ns)
+            at = end_ns
     return list(found.values())
+
+
+def sharers(start_ns: int, cause_ns: int, released_ns: int, holds: Sequence[Hold]) -> list[Blocker]:
+    """The holders of what several may have at once, as the wait's time is divided among them by how long each had it
+    meanwhile; who still has it is known once it has given it back.
+
+    wait             |-----------------|
+    holds  -----------------------|h1
+           |---------------------------------------|h2
+                         |--|h3                           h1 and h2 the most of it, h3 little
+    """
+    found: dict[object, Blocker] = {}
+    for hold in holds:
+        # who got it without a wait, and gives it back later, may have got it later
+        if hold.stood is None or not hold.stood.since_ns or (hold.end_ns > released_ns and not hold.stood.queued):
+            continue
+        began_ns, end_ns = max(hold.stood.since_ns, start_ns), min(hold.end_ns, cause_ns)
+        if end_ns > began_ns:
+            _add_hold(found, hold, began_ns, end_ns)
+    held_ns = sum(one.ns for one in found.values())
+    return [one._replace(ns=one.ns * (cause_ns - start_ns) // held_ns) for one in found.values()]
+
+
+def _add_hold(found: dict[object, Blocker], hold: Hold, start_ns: int, end_ns: int) -> None:
+    place = stood_at(hold.stood, start_ns, end_ns) or hold.place
+    key = (*_holder(hold), place and place.function)
+    known = found.get(key)
+    if known is None:
+        name = place.function if place is not None else hold.name
+        known = Blocker(name, place, hold.trace_id, hold.span_id, 0, 0, hold.thread_name)
+    found[key] = known._replace(ns=known.ns + end_ns - start_ns, times=known.times + 1)
 
 
 def stood_at(stood: Stood | None, start_ns: int, end_ns: int) -> Place | None:

@@ -21,7 +21,7 @@ from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.segments import Segment, collection_segments, loop_segments, queued_in
 from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker, wait_name
 from whywait.tracer.spans.waits.background import Part, followed
-from whywait.tracer.spans.waits.thread_wait import holders, lock_of, stood_at, thread_wait_name
+from whywait.tracer.spans.waits.thread_wait import holders, lock_of, sharers, stood_at, thread_wait_name
 from whywait.tracer.spans.waits.user_site import user_site
 from whywait.tracer.spans.waits.wait_splitting import wait_parts
 
@@ -199,7 +199,8 @@ def _releasers(wait: Wait, one: Release | None) -> list[Blocker]:
         return holders(wait.start_ns, wait.cause_ns, (by,))
     if one is None:
         return []
-    if held := ranked(holders(wait.start_ns, wait.cause_ns, one.holds.copy() if one.holds is not None else ())):
+    times, holds = (wait.start_ns, wait.cause_ns), one.holds.copy()
+    if held := ranked(sharers(*times, one.end_ns, holds) if one.shared else holders(*times, holds)):
         return held
     place = stood_at(one.stood, wait.start_ns, wait.cause_ns) or one.place
     ns = wait.cause_ns - wait.start_ns
