@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+import pandas as pd
+
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
@@ -13,13 +15,18 @@ from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
+_ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request: the request awaits it
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
 def blocking_calls(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time in blocking calls passed on the event loop, or in worker threads."""
     own = group.of(Cause.BLOCKING_IO)
-    shares = own.groupby(group.kinds_of(own).map(_ON))["amount_ns"].sum() / own["amount_ns"].sum()
+    where = [
+        Situation.IN_WORKER if found.get(schema.WAKER_KIND) in _ELSEWHERE else _ON.get(kind)
+        for kind, found in zip(group.kinds_of(own), group.attributes_of(own), strict=True)
+    ]
+    shares = own.groupby(pd.Series(where, own.index, dtype=object))["amount_ns"].sum() / own["amount_ns"].sum()
     for kind in shares[shares >= MIN_HELD].nlargest(1).index:
         (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
         how = (instead_of if kind == Situation.BLOCKS_LOOP else in_thread)(longest)

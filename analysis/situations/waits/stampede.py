@@ -11,6 +11,7 @@ from typing import Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.model import attribute, identities
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD
 from whywait.analysis.situations.what_helps import is_lock
@@ -19,7 +20,8 @@ from whywait.tracer import schema
 
 _TOGETHER: Final = 0.1  # of the wait: those that end within so much went on together
 _ALL: Final = 0.8  # of those that waited, or began, meanwhile
-_OF_WORK: Final = ["request_id", "start_ns", "end_ns", "amount_ns", "cause", "trace_id", "activity_id"]
+_OF_WORK: Final = ["request_id", "start_ns", "end_ns", "amount_ns", "cause", "trace_id", "activity_id", "span_id"]
+_OF_NOBODY: Final = (schema.WAKER_JOB, schema.WAKER_THREAD, schema.WAKER_UNKNOWN)  # whose work others awaited
 _WORK: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE)
 
 
@@ -64,11 +66,14 @@ def _for_themselves(group: Group, culprits: pd.DataFrame) -> Iterator[Pattern]:
 
 
 def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:
-    """False where most of it was done by a task of another request, whose result was awaited."""
+    """False where most of it was done by a task of another request, or by what is of no request, whose result was
+    awaited."""
     ids = work["activity_id"].str.rsplit("/", n=1).str[-1]
     spans = group.spans[group.spans["span_id"].isin(ids)]
     own = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
-    return bool(pd.MultiIndex.from_arrays([work["trace_id"], ids]).isin(own).mean() >= MIN_HELD)
+    waits = group.own_spans[attribute(group.own_spans, schema.WAKER_KIND).isin(_OF_NOBODY)]
+    itself = pd.MultiIndex.from_arrays([work["trace_id"], ids]).isin(own) & ~work["span_id"].isin(identities(waits))
+    return bool(itself.mean() >= MIN_HELD)
 
 
 def _held_by_nobodys(group: Group, cause: Cause) -> bool:

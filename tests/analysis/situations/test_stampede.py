@@ -82,3 +82,12 @@ def test_many_that_do_the_same_work_at_once() -> None:
 def test_work_that_some_requests_need_is_no_stampede(apart: int, quick: list[tuple[int, int, str]]) -> None:
     found = of_requests([(apart * n, 40 + apart * n, "for=sleep waker=timer") for n in range(6)] + quick, LOAD)
     assert Situation.STAMPEDE_WORK not in kinds(found)
+
+
+def test_what_a_job_of_no_request_does_for_all_is_no_stampede() -> None:
+    job = {schema.WAKER_KIND: schema.WAKER_JOB, schema.WAKER_NAME: "load", schema.CPU_NS: 0}
+    at = {schema.BLOCKER_FUNCTION: "load", schema.BLOCKER_FILE: "/srv/cache.py", schema.BLOCKER_LINE: 9}
+    found = of_requests([(2 * n, 60, "type=await") for n in range(6)] + QUICK, {**LOAD, **job, **at})
+    assert Situation.STAMPEDE_WORK not in kinds(found)
+    (reason,) = found.judgement.reasons
+    assert (reason.cause, reason.culprit, reason.remedy.key) == ("blocking_io", "load", "blocking_io/in_worker")
