@@ -5,8 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from whywait.analysis.attributes import objects
-from whywait.analysis.attribution.culprit_names import blocker
+from whywait.analysis.attribution.own_turns import own_turns
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, LOCK, OUTSIDE, REST, RUN_QUEUE, Segments
@@ -121,7 +120,7 @@ def gather_facts(
         in_process=in_job & of_process[back],
         known_process=in_job & known_process[back],
         followed_elsewhere=_followed_elsewhere(spans, activities)[span],
-        own_turns=_own_turns(spans, once)[back],
+        own_turns=own_turns(spans, once)[back],
         slept=taken(_seen_asleep(spans, activities, frames, pieces), block, False),
         file_lock=(sampled >= 0) & np.isin(spans.texts(np.maximum(sampled, 0), schema.CALL), _FILE_LOCKS),
         whole=segments.whole,
@@ -142,28 +141,6 @@ def _followed_elsewhere(spans: SpanTable, activities: Activities) -> Bools:
     known = waits.waker >= 0
     rows = waits.row[known]
     found[rows] = activities.trace[waits.waker[known]] != spans.traces[rows]
-    return found
-
-
-def _own_turns(spans: SpanTable, rows: Ints) -> Bools:
-    """By entry of `rows`: whether it is a wait for the loop behind steps of tasks of its own trace alone, which computed.
-
-    A callback that was scheduled in a task's context is no step of it: it is longer than all that the task ran.
-    """
-    found = np.zeros(len(rows), dtype=bool)
-    had_cpu = 1 - np.maximum(spans.ints(rows, schema.RUN_QUEUE_NS), 0) / np.maximum(
-        spans.end[rows] - spans.start[rows], 1
-    )
-    for at in np.flatnonzero(spans.texts(rows, schema.WAIT) == schema.WAIT_LOOP_BUSY):
-        ahead = blocker(spans, 0, int(rows[at]))
-        traces, ids = (objects([one[key] for one in ahead]) for key in (4, 5))
-        of = spans.find(traces, ids)
-        if len(ahead) and (of >= 0).all() and (traces == spans.trace_ids[rows[at]]).all():
-            ran_ns = spans.ints(np.unique(of), schema.RUN_NS).sum()
-            count = max(spans.attributes[rows[at]].get(schema.BLOCKER_COUNT) or 1, 1)  # of one function are told as one
-            steps = ran_ns * count >= sum(max(one[6], 0) for one in ahead)
-            cpu_ns = spans.ints(np.unique(of), schema.CPU_NS).sum()
-            found[at] = steps and cpu_ns * 2 > ran_ns * had_cpu[at]
     return found
 
 

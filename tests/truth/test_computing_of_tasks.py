@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import whywait
+from testbed.disturbed import disturbed
 from tests.tracer.conftest import Traced, traced_to
 from whywait import analysis
 from whywait.analysis.situations.situation import Situation
@@ -50,6 +51,42 @@ def test_tasks_of_a_request_that_take_turns_are_its_computing(traced_to: Begin, 
     assert reason.culprit.rpartition(".")[2] == "compute"
     assert [one.kind for one in told.situations if one.kind is Situation.COMPUTES_ON_LOOP]
     assert analysis.Cause.LOOP_BUSY not in [one.cause for one in told.reasons]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("each_us", [30, 300])
+def test_hundreds_of_short_tasks_of_a_request_are_its_computing(traced_to: Begin, loop: str, each_us: int) -> None:
+    """As where each field of a large answer has a task of its own: each step is short, and many of them are a run."""
+    used_ns, took_ns = [], []
+
+    def resolve() -> None:
+        until_ns = time.thread_time_ns() + each_us * 1000
+        while time.thread_time_ns() < until_ns:
+            pass
+
+    async def field() -> None:
+        resolve()
+
+    async def level(depth: int) -> None:
+        await asyncio.gather(*(level(depth - 1) if depth else field() for _ in range(6)))
+
+    @whywait.traced
+    async def answer() -> None:
+        began_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
+        await level(2)
+        used_ns.append(time.thread_time_ns() - cpu_ns)
+        took_ns.append(time.perf_counter_ns() - began_ns)
+
+    traced = traced_to()
+    pytest.importorskip("uvloop").run(answer()) if loop == "uvloop" else asyncio.run(answer())
+    traced.stop()
+    if took_ns[0] > 1.2 * used_ns[0]:
+        disturbed("its thread had no CPU for a sixth of the time")
+    told = judged_of(traced, "answer")
+    (reason,) = [one for one in told.reasons if one.cause is analysis.Cause.COMPUTE]
+    assert reason.mean_ns == pytest.approx(used_ns[0], rel=0.15)
+    assert reason.culprit.rpartition(".")[2] in ("level", "field", "resolve")
+    assert [one.kind for one in told.situations if one.kind is Situation.COMPUTES_ON_LOOP]
 
 
 def test_who_queues_for_a_worker_task_is_told_of_the_task_and_of_what_it_computes(traced_to: Begin) -> None:

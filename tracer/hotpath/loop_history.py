@@ -82,9 +82,13 @@ def flush_short(loop: Loop) -> None:
     start_ns, end_ns = loop.short_start_ns, loop.short_end_ns
     # where it selects, it did not sleep in between: what lies between two is its own work
     busy_ns = end_ns - start_ns if loop.selects else loop.short_busy_ns
-    run = (start_ns, end_ns, busy_ns, loop.short_count, 0, 0, loop.short_code, None, None, None)
+    owner = loop.short_owner
+    whose = (owner.request.trace_id, owner.span_id) if owner else (0, 0)
+    # which keeps no request alive: there are as many runs as requests
+    run = (start_ns, end_ns, busy_ns, loop.short_count, *whose, loop.short_code, None, None, None)
     loop.callbacks.append(untracked(made(Callback, run)))
     loop.short_count = loop.short_busy_ns = loop.short_longest_ns = 0
+    loop.short_owner = None
 
 
 def code_behind(callback: Any) -> CodeType | None:

@@ -180,6 +180,12 @@ def end_short(
     if not loop.selects:
         loop.short_busy_ns += duration_ns
     loop.short_end_ns = end_ns
+    if owner is not None:
+        known = loop.short_owner
+        if known is None:
+            loop.short_owner = owner
+        elif known is not False and known.request is not owner.request:
+            loop.short_owner = False
     if duration_ns > loop.short_longest_ns:
         loop.short_longest_ns = duration_ns
         if owner is not None:

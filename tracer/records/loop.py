@@ -2,7 +2,7 @@
 
 from collections import deque
 from types import CodeType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import ref
 
 from whywait.tracer.host.code_location import Place, is_library, is_middleware, place_of_code
@@ -97,7 +97,7 @@ class Loop:
         "_alive", "alarm", "background", "background_waits", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks",
         "native_id", "poll_ns", "polled_from_ns", "polled_ns", "run_queue_ns", "run_start_ns", "sample",
         "select_end_ns", "selects", "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns",
-        "short_start_ns", "short_until_ns", "thread_id", "woke_ns",
+        "short_owner", "short_start_ns", "short_until_ns", "thread_id", "woke_ns",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int, alive: Alive | None = None) -> None:
@@ -117,6 +117,7 @@ class Loop:
         self.short_until_ns = 0  # the latest end of this run
         self.short_longest_ns = 0
         self.short_code: CodeType | None = None  # of the longest in this run
+        self.short_owner: Any = None  # an activity, where this run worked for one request; False: for several
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
         self.looks: deque[Look] = deque(maxlen=20_000)  # selects that took time
         self.background: dict[int, BackgroundTask] = {}  # by the id of the task

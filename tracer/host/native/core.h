@@ -114,7 +114,7 @@ int sum_wait(
 /* Slots of the records: class, attribute. */
 #define SLOTS(X) \
     X(Loop, run_start_ns) X(Loop, ended_ns) X(Loop, live) X(Loop, selects) X(Loop, short_count) X(Loop, short_start_ns) \
-    X(Loop, short_until_ns) X(Loop, short_busy_ns) X(Loop, short_end_ns) X(Loop, short_longest_ns) X(Loop, short_code) \
+    X(Loop, short_until_ns) X(Loop, short_busy_ns) X(Loop, short_end_ns) X(Loop, short_longest_ns) X(Loop, short_code) X(Loop, short_owner) \
     X(Loop, cpu) X(Loop, background) X(Loop, poll_ns) X(Loop, polled_from_ns) X(Loop, polled_ns) \
     X(Loop, select_end_ns) X(Loop, woke_ns) X(Loop, alarm) X(Loop, sample) X(Loop, run_queue_ns) X(Loop, looks) \
     X(Loop, callbacks) X(Loop, counted_queue_ns) X(Activity, blocks) X(Activity, short_ns) X(Activity, stretches) \

@@ -452,9 +452,18 @@ int flush_short(PyObject *loop) {
         return -1;
     if (selects == Py_True)
         busy_ns = end_ns - start_ns;
+    PyObject *owner = GET(Loop, loop, short_owner), *trace_id = py_ZERO, *id = py_ZERO;
+    if (owner != NULL && is_a(owner, py_Activity)) {
+        PyObject *request = GET(Activity, owner, request);
+        id = GET(Activity, owner, span_id);
+        trace_id = request != NULL && is_a(request, py_Request) ? GET(Request, request, trace_id) : py_ZERO;
+    }
+    if (owner == NULL || id == NULL || trace_id == NULL)
+        return -1;
     PyObject *run = made(py_Callback, Py_BuildValue(
-        "((LLLOiiOOOO))", (long long)start_ns, (long long)end_ns, (long long)busy_ns, count, 0, 0, code, Py_None, Py_None,
-        Py_None));
+        "((LLLOOOOOOO))", (long long)start_ns, (long long)end_ns, (long long)busy_ns, count, trace_id, id, code, Py_None,
+        Py_None, Py_None));
+    SET(Loop, loop, short_owner, Py_None);
     int failed = run == NULL || append_to(GET(Loop, loop, callbacks), run) < 0 || SET_NS(Loop, loop, short_count, 0) < 0 ||
                  SET_NS(Loop, loop, short_busy_ns, 0) < 0 || SET_NS(Loop, loop, short_longest_ns, 0) < 0;
     Py_XDECREF(run);
@@ -497,6 +506,13 @@ static int add_short(Call *call, PyObject *owner, int64_t end_ns) {
             SET_NS(Loop, loop, short_busy_ns, busy_ns + duration_ns) < 0)
             return -1;
     }
+    PyObject *before = owner != NULL ? GET(Loop, loop, short_owner) : Py_False;
+    if (before == NULL)
+        return -1;
+    if (before == Py_None)
+        SET(Loop, loop, short_owner, owner);
+    else if (before != Py_False && GET(Activity, before, request) != GET(Activity, owner, request))
+        SET(Loop, loop, short_owner, Py_False);
     if (duration_ns > longest_ns) {
         if (SET_NS(Loop, loop, short_longest_ns, duration_ns) < 0)
             return -1;
