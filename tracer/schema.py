@@ -211,6 +211,8 @@ PACKAGE_PACES: Final = (
 PACKAGE_DATABASE: Final = r"(?:sqlalchemy|asyncpg|psycopg|psycopg_pool|aiomysql|asyncmy|aiosqlite|oracledb|tortoise)$"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
+# before Python 3.12 it awaits in a task of its own, which its time limit cancels
+FOR_LIMITED: Final = r"asyncio\.tasks\.wait_for$"
 FOR_SLEEP: Final = r"(?:.*\.)?sleep(?:_until|_forever)?$"
 # of a stream, one part follows from another
 FOR_STREAM: Final = (
@@ -239,6 +241,7 @@ FOR_SIGNAL: Final = (
 )
 # of these, what nobody can take: who sets one gives to all
 FOR_EVENT: Final = r"(?:asyncio\.(?:locks\.)?|anyio\.(?:.*\.)?)Event\b"
+FOR_BARRIER: Final = r"asyncio\.locks\.Barrier\."  # who comes last ends the waits of all
 # limits by themselves, which others can hold: its holder is the culprit, and did not do the waiter's work
 FOR_HELD: Final = (
     r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"

@@ -95,7 +95,8 @@ ONCE: Final[Table] = (
     (r"asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg",
      "ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
      "gather needs several"),
-    (r"redis|valkey|coredis", "ask once for all: MGET, or a pipeline, which is one round trip"),
+    (r"redis|valkey|coredis", "ask once for all: MGET, or a pipeline, which is one round trip. What needs what was read before, as a WATCH that "
+     "tries again after each conflict, is one in a script (EVAL)"),
     (r"", "run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"),
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)

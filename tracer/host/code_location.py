@@ -48,8 +48,8 @@ class Site(NamedTuple):
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _MAX_DEPTH = 100
-# a limit that waits for an event of its own: what is awaited is the limit
-_BUILT_ON_EVENTS = "CapacityLimiter.acquire_on_behalf_of"
+# what waits for an event or a condition of its own: what is awaited is this
+_BUILT_ON_EVENTS = frozenset(("CapacityLimiter.acquire_on_behalf_of", "Barrier.wait"))
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
@@ -413,9 +413,9 @@ def _suspended(
         if frame.f_code.co_name == "sleep" and sleeper is None:
             sleeper = leaf
         leaf = frame
-        if frame.f_code.co_qualname == _BUILT_ON_EVENTS:
-            break
         about = _about(frame.f_code.co_filename)
+        if about & _LIBRARY and frame.f_code.co_qualname in _BUILT_ON_EVENTS:
+            break
         if about & _SERVER:
             server = frame
         elif not about & _ASYNCIO:
