@@ -269,7 +269,7 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     if stood := _stood(group, cause):
         name, file, line = stood
     return Reason(
-        cause, group.means[cause], group.shares[cause], Evidence(by_evidence.idxmax()), str(by_detail.idxmax()), name, file,
+        cause, group.means[cause], group.shares[cause], Evidence(str(by_evidence.idxmax())), str(by_detail.idxmax()), name, file,
         line, min(part, 1.0), min(others, 1.0), remedy(cause, situations),
         group.meanwhile[cause], float(by_detail.max()) / total_ns,
     )  # fmt: skip

@@ -16,6 +16,7 @@ class Sample(NamedTuple):
     place: Place
     syscall: str | None  # the system call in which the thread slept, if it slept
     cpu_share: float | None = None  # of the time between the first look and the last; None after one look
+    call: tuple[str, str] = ("", "")  # the library's function that the user's code called there, and its package
 
 
 class Block(NamedTuple):

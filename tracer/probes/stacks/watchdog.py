@@ -17,14 +17,7 @@ from types import FrameType
 from typing import Final
 from weakref import WeakValueDictionary
 
-from whywait.tracer.host.code_location import (
-    FUNCTION_OF,
-    Place,
-    interrupted,
-    is_ours,
-    place_of_thread,
-    places_of_threads,
-)
+from whywait.tracer.host.code_location import FUNCTION_OF, Place, interrupted, is_ours, library_call, places_of_threads
 from whywait.tracer.host.names.syscall_names import call_name
 from whywait.tracer.host.own_thread import OwnThread, all_threads
 from whywait.tracer.host.thread_clocks import cpu_ns_of
@@ -247,6 +240,12 @@ def _begin(inside: list[bool], frame: FrameType | None) -> FrameType | None:
     return interrupted(frame)
 
 
+def _call(called: list[tuple[str, str, str]], frame: FrameType | None) -> FrameType | None:
+    begin = interrupted(frame)
+    called.append(library_call(begin))
+    return begin
+
+
 class _Seen:
     """The samples of one long callback, at growing intervals."""
 
@@ -258,12 +257,13 @@ class _Seen:
         # a garbage collection has sampled it: within C code that held the GIL, where the first look comes late
         if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
-        self.syscalls: Counter[str] = Counter()
+        self.syscalls: Counter[tuple[str, tuple[str, str]]] = Counter()  # and what called them
         self.cpu_share: float | None = None
 
     def look(self, loop: Loop, age_ns: int) -> Place | None:
         self.next_age_ns = int(age_ns * 1.2)
-        place = place_of_thread(loop.thread_id)
+        called: list[tuple[str, str, str]] = []
+        place = places_of_threads((loop.thread_id,), partial(_call, called))[loop.thread_id]
         if place is None or loop.run_start_ns != self.run_start_ns:
             return None
         self.places[place] += 1
@@ -272,14 +272,14 @@ class _Seen:
         self._tell(loop)
         syscall = _sleeps_in(loop.native_id)
         if syscall is not None and loop.run_start_ns == self.run_start_ns:
-            self.syscalls[syscall] += 1
+            self.syscalls[syscall, called[0][:2]] += 1
             self._tell(loop)
         return place
 
     def _tell(self, loop: Loop) -> None:
         chief = summed(self.places.most_common(), FUNCTION_OF)[0][0]
-        slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
-        loop.sample = (self.run_start_ns, Sample(chief, slept_in, self.cpu_share))
+        slept_in, call = self.syscalls.most_common(1)[0][0] if self.syscalls else (None, ("", ""))
+        loop.sample = (self.run_start_ns, Sample(chief, slept_in, self.cpu_share, call))
 
     def _time(self, loop: Loop, age_ns: int) -> None:
         cpu_ns = cpu_ns_of(loop.native_id)
