@@ -191,7 +191,7 @@ FOR_ASKED_COLLECTION: Final = "gc.collect of "  # FOR begins so: the code called
 FOR_EGRESS: Final = "egress"  # FOR: the response was written, and the kernel had not sent all of it
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 # the function of an installed library that the user's code (code.*) called, if one stands between both
-FOR_CALL: Final = "whywait.for.call"
+FOR_CALL: Final = "whywait.for.call"  # on blocks, in most samples
 FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as a client library's, in the same trace
 FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function

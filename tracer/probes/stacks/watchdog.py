@@ -240,9 +240,10 @@ def _begin(inside: list[bool], frame: FrameType | None) -> FrameType | None:
     return interrupted(frame)
 
 
-def _call(called: list[tuple[str, str, str]], frame: FrameType | None) -> FrameType | None:
+def _note_call(calls: Counter[tuple[str, str]], frame: FrameType | None) -> FrameType | None:
     begin = interrupted(frame)
-    called.append(library_call(begin))
+    call, package, _ = library_call(begin)
+    calls[call, package] += 1
     return begin
 
 
@@ -257,13 +258,13 @@ class _Seen:
         # a garbage collection has sampled it: within C code that held the GIL, where the first look comes late
         if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
-        self.syscalls: Counter[tuple[str, tuple[str, str]]] = Counter()  # and what called them
+        self.syscalls: Counter[str] = Counter()
+        self.calls: Counter[tuple[str, str]] = Counter()  # of libraries, by the user's code
         self.cpu_share: float | None = None
 
     def look(self, loop: Loop, age_ns: int) -> Place | None:
         self.next_age_ns = int(age_ns * 1.2)
-        called: list[tuple[str, str, str]] = []
-        place = places_of_threads((loop.thread_id,), partial(_call, called))[loop.thread_id]
+        place = places_of_threads((loop.thread_id,), partial(_note_call, self.calls))[loop.thread_id]
         if place is None or loop.run_start_ns != self.run_start_ns:
             return None
         self.places[place] += 1
@@ -272,13 +273,14 @@ class _Seen:
         self._tell(loop)
         syscall = _sleeps_in(loop.native_id)
         if syscall is not None and loop.run_start_ns == self.run_start_ns:
-            self.syscalls[syscall, called[0][:2]] += 1
+            self.syscalls[syscall] += 1
             self._tell(loop)
         return place
 
     def _tell(self, loop: Loop) -> None:
         chief = summed(self.places.most_common(), FUNCTION_OF)[0][0]
-        slept_in, call = self.syscalls.most_common(1)[0][0] if self.syscalls else (None, ("", ""))
+        slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
+        call = self.calls.most_common(1)[0][0] if self.calls else ("", "")
         loop.sample = (self.run_start_ns, Sample(chief, slept_in, self.cpu_share, call))
 
     def _time(self, loop: Loop, age_ns: int) -> None:
