@@ -236,7 +236,7 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str]:
             break
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             return "", "", ""
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith((_OURS, "<")):  # nor what a library wrote and compiled, as a proxy's methods
             called, pings = code, pings or "ping" in code.co_name
             step = step or ("" if pings else _step(code.co_name))
         frame = frame.f_back
