@@ -196,10 +196,13 @@ FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as
 FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
-FOR_STEP: Final = "whywait.for.step"  # STEP_*: it makes a connection, or pauses; absent: an answer, or not known
+FOR_STEP: Final = (
+    "whywait.for.step"  # STEP_*: it makes a connection, gets a body, or pauses; absent: an answer, or not known
+)
 STEP_LOOK_UP: Final = "name look-up"
 STEP_CONNECT: Final = "connect"
 STEP_TLS: Final = "TLS handshake"
+STEP_BODY: Final = "body of the answer"  # FOR_STEP: one call gets it, in as many waits as it has parts
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
 # kinds of packages: patterns for FOR_PACKAGE, from the start

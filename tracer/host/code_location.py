@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.host.written_code import called_name, pause_of
-from whywait.tracer.schema import MIDDLEWARE, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
+from whywait.tracer.schema import MIDDLEWARE, STEP_BODY, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
 
 
 class Place(NamedTuple):
@@ -80,11 +80,12 @@ _sites: dict[tuple[int, int, int, int, int], tuple[Site, CodeType, CodeType, Cod
 # the same of whole chains of plain coroutines that end in a future: by the id of each code, and where it stands
 _chains: dict[tuple[int, ...], tuple[Site | None, list[CodeType]]] = {}
 _FUTURE: Final = "FutureIter"  # what a future's awaiter awaits; the module does not export its type
-# functions of libraries that make a connection, by their names; the innermost in a chain of awaits counts
+# functions of libraries that make a connection, or get a body, by their names; the innermost in a chain of awaits counts
 _STEPS: Final = (
     (re.compile(r"getaddrinfo$|_resolve_|_ensure_resolved$|gethostby"), STEP_LOOK_UP),
     (re.compile(r"start_tls|do_handshake$|_create_connection_transport$|_create_ssl_connection$|_wrap_create_connection$"), STEP_TLS),
     (re.compile(r"(?:^|_)(?:re)?connect(?:_tcp|_unix|_addr|_sock)?$|(?:create|open|start)(?:_\w+)?_connection$"), STEP_CONNECT),
+    (re.compile(r"^_receive_response_body$|^aread$|^aiter_(?:raw|bytes)$|^readany$"), STEP_BODY),
 )  # fmt: skip
 # what a source file in a chain of awaits is; more than one may be true
 _LIBRARY, _SERVER, _ASYNCIO, _INSTALLED = 1, 2, 4, 8

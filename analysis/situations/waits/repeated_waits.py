@@ -36,7 +36,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)
-        serial = turns[~pauses & others]
+        serial = turns[~pauses & others & (turns["step"] != schema.STEP_BODY)]
         alike = _alike(serial)
         sizes, longest, sums = (alike.groupby("series")["ns"].transform(how) for how in ("size", "max", "sum"))
         polls, paces = (alike["step"] == step for step in (schema.STEP_PAUSE, schema.STEP_PACE))

@@ -524,6 +524,14 @@ def test_three_like_awaits_are_told_where_they_are_much_of_the_request(lengths: 
     assert (Situation.SERIAL_AWAITS in kinds(told(head + picture, same))) is is_told
 
 
+@pytest.mark.parametrize(("step", "is_serial"), [("", True), (schema.STEP_BODY, False)])
+def test_the_parts_of_one_answer_are_no_calls_one_after_another(step: str, *, is_serial: bool) -> None:
+    call = {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx", schema.FOR_STEP: step}
+    found = in_turn([20] * 5, "SocketStream.receive", "io", **call)
+    assert (kinds(found) == [Situation.SERIAL_AWAITS]) is is_serial
+    assert ("waiting for AsyncClient.get (httpx): body of the answer, in fetch" in found.text) is not is_serial
+
+
 @pytest.mark.parametrize(("package", "is_told"), [("redis", True), ("", False)])
 def test_many_calls_of_one_library_one_after_another_are_round_trips(package: str, *, is_told: bool) -> None:
     begin = 2
