@@ -116,6 +116,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Where a pause stands for the next part to be there, await that part instead."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "If they do not need each other's results, {once}."),
+    ((Cause.AWAIT_IO,), Situation.LARGE_ANSWER,
+     "The answer has begun, and its body takes this long: ask for less (fields, pages, compression), or use its parts as they "
+     "come (the client's stream), where the other side cannot make it faster."),
     ((Cause.AWAIT_IO,), Situation.DATABASE,
      "The database takes this long: look at the statement's plan (EXPLAIN), and whether it waits for a lock, as of a row "
      "that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside."),

@@ -85,7 +85,9 @@ def signals(group: Group) -> Iterator[Pattern]:
 
 
 def databases(group: Group) -> Iterator[Pattern]:
-    """Yield whether most of what is awaited are answers of a database."""
+    """Yield whether most of what is awaited are answers of a database, or bodies of answers that have begun."""
+    if len(group.most_of(Cause.AWAIT_IO, lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY)):
+        yield Pattern(Situation.LARGE_ANSWER, Cause.AWAIT_IO, {})
     if len(group.most_of(Cause.AWAIT_IO, lambda found: _is_of(found, schema.PACKAGE_DATABASE))):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
 

@@ -4,7 +4,7 @@
 endpoint = "GET /report"
 cause = "await_io"
 culprit = "fetch"
-remedy = "await_io$"
+remedy = "await_io/large_answer"
 load = [{path = "/report", n = 12, clients = 2}]
 """
 
