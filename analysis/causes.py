@@ -129,7 +129,8 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.POOL_STARTUP: CauseInfo(
         "waiting for a pool's thread to start or initialise", "waiting for a pool's thread to start",
-        "Make the pool once, at start-up, and warm it; not per request.",
+        "Make the pool once, at start-up, and warm it; not per request. Where it is made once: a larger max_tasks_per_child (or "
+        "none), which ends a worker process after so many jobs.",
         ("#e07a5f", "#ffa68f"), {schema.WAIT_POOL_STARTUP: "{pool} starting a {worker}{initializer}"}, Culprit.POOL,
         is_queue=True, texture="|",
     ),
@@ -178,7 +179,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.REQUEST_IO: CauseInfo(
         "reading the request's body or sending the response", "reading the body or sending the response",
-        "Use smaller bodies, compression, or a client that reads faster.",
+        "Use smaller bodies, compression, or a client that sends and reads faster; a proxy in front that buffers bodies keeps slow clients off.",
         ("#5c95c8", "#97c4ee"), culprit=Culprit.AWAITED, says_culprit=False, texture="/",
     ),
     Cause.INGRESS_WAIT: CauseInfo(

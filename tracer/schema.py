@@ -191,15 +191,18 @@ FOR_ASKED_COLLECTION: Final = "gc.collect of "  # FOR begins so: the code called
 FOR_EGRESS: Final = "egress"  # FOR: the response was written, and the kernel had not sent all of it
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 # the function of an installed library that the user's code (code.*) called, if one stands between both
-FOR_CALL: Final = "whywait.for.call"
+FOR_CALL: Final = "whywait.for.call"  # on blocks, in most samples
 FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as a client library's, in the same trace
 FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
-FOR_STEP: Final = "whywait.for.step"  # STEP_*: it makes a connection, or pauses; absent: an answer, or not known
+FOR_STEP: Final = (
+    "whywait.for.step"  # STEP_*: it makes a connection, gets a body, or pauses; absent: an answer, or not known
+)
 STEP_LOOK_UP: Final = "name look-up"
 STEP_CONNECT: Final = "connect"
 STEP_TLS: Final = "TLS handshake"
+STEP_BODY: Final = "body of the answer"  # FOR_STEP: one call gets it, in as many waits as it has parts
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
 # kinds of packages: patterns for FOR_PACKAGE, from the start
@@ -211,6 +214,8 @@ PACKAGE_PACES: Final = (
 PACKAGE_DATABASE: Final = r"(?:sqlalchemy|asyncpg|psycopg|psycopg_pool|aiomysql|asyncmy|aiosqlite|oracledb|tortoise)$"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
+# before Python 3.12 it awaits in a task of its own, which its time limit cancels
+FOR_LIMITED: Final = r"asyncio\.tasks\.wait_for$"
 FOR_SLEEP: Final = r"(?:.*\.)?sleep(?:_until|_forever)?$"
 # of a stream, one part follows from another
 FOR_STREAM: Final = (
@@ -239,6 +244,7 @@ FOR_SIGNAL: Final = (
 )
 # of these, what nobody can take: who sets one gives to all
 FOR_EVENT: Final = r"(?:asyncio\.(?:locks\.)?|anyio\.(?:.*\.)?)Event\b"
+FOR_BARRIER: Final = r"asyncio\.locks\.Barrier\."  # who comes last ends the waits of all
 # limits by themselves, which others can hold: its holder is the culprit, and did not do the waiter's work
 FOR_HELD: Final = (
     r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"

@@ -7,8 +7,8 @@ import numpy as np
 
 from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.cpu_rivals import why_queued
-from whywait.analysis.attribution.culprit_names import rows_of
-from whywait.analysis.spans.span_table import Ints, SpanTable, Texts
+from whywait.analysis.attribution.culprit_names import in_library, rows_of
+from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts
 from whywait.analysis.text import amount, counted, in_brackets, place
 from whywait.tracer import schema
 
@@ -19,7 +19,7 @@ def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Tex
     once, back = np.unique(which * size + rows + 1, return_inverse=True)
     texts = []
     of, at = once // size, once % size - 1
-    calls = _client_calls(spans, at)
+    calls = _client_calls(spans, at) | _for_the_user(spans, np.unique(at[at >= 0]))
     spans.attributes.fetch(np.unique(at[at >= 0]))
     for template, row in zip(of, at, strict=True):
         if row < 0:
@@ -31,7 +31,7 @@ def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Tex
     return objects(texts)[back]
 
 
-def _client_calls(spans: SpanTable, rows: Ints) -> dict[int, dict[str, str]]:
+def _client_calls(spans: SpanTable, rows: Ints) -> dict[int, dict[str, Any]]:
     """By the row of a wait inside a client library's span: what was called, such as "GET rates:8080/rate"."""
     around = spans.texts(rows, schema.FOR_SPAN)
     waits = rows[(around != "") & (rows >= 0)]
@@ -41,6 +41,32 @@ def _client_calls(spans: SpanTable, rows: Ints) -> dict[int, dict[str, str]]:
         int(row): {schema.FOR_CALL: _called(str(spans.names[at]), spans.attributes[at])}
         for row, at in zip(waits[client], outer[client], strict=True)
     }
+
+
+def _for_the_user(spans: SpanTable, rows: Ints) -> dict[int, dict[str, Any]]:
+    """By the row of a wait that stands in libraries alone, such as a server's task that reads a body: the user's code that
+    awaited what this task did, of the same request, and what it called."""
+    files = spans.texts(rows, schema.CODE_FILE)
+    librarys = rows[(spans.texts(rows, schema.WAIT) == schema.WAIT_AWAIT) & _of_libraries(files)]
+    waits = np.flatnonzero((spans.kinds == schema.KIND_WAIT) & np.isin(spans.traces, spans.traces[librarys]))
+    waits = waits[spans.texts(waits, schema.WAKER_KIND) == schema.WAKER_ACTIVITY]
+    files = spans.texts(waits, schema.CODE_FILE)
+    waits = waits[(files != "") & ~_of_libraries(files)]
+    found = {}
+    for row in librarys.tolist() if len(waits) else ():
+        ended = spans.end[row]
+        around = waits[
+            (spans.traces[waits] == spans.traces[row]) & (spans.start[waits] < ended) & (spans.end[waits] >= ended)
+        ]
+        if len(around):
+            known = spans.attributes[around[np.argmin((spans.end - spans.start)[around])]]
+            told = {key: known.get(key) for key in (schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE)}
+            found[row] = told | {schema.FOR: known.get(schema.FOR_CALL) or spans.attributes[row].get(schema.FOR)}
+    return found
+
+
+def _of_libraries(files: Texts) -> Bools:
+    return np.array([in_library(one) for one in files], dtype=bool)
 
 
 def _called(name: str, known: dict[str, Any]) -> str:
@@ -99,6 +125,12 @@ def _at(attributes: dict[str, Any]) -> str:
 def _where(attributes: dict[str, Any]) -> str:
     function = str(attributes.get(schema.CODE_FUNCTION) or "")
     return f" in {function}{_at(attributes)}" if function else ""
+
+
+def _call(attributes: dict[str, Any]) -> str:
+    call, inside = attributes.get(schema.CALL), attributes.get(schema.FOR_CALL)
+    library = f" of {inside}{in_brackets(attributes.get(schema.FOR_PACKAGE) or '')}" if inside else ""
+    return f"{call or 'a system call'}{library}"
 
 
 def slept_in(attributes: dict[str, Any]) -> str:
@@ -167,7 +199,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "blocker": _blocker,
     "lock": lock_name,
     "handler": _or(schema.HANDLER, "of unknown name"),
-    "call": _or(schema.CALL, "a system call"),
+    "call": _call,
     "slept_in": slept_in,
     "syscall": _or(schema.BLOCK_SYSCALL, ""),
     "few": _few,

@@ -115,6 +115,7 @@ RULES: Final = (
          Cause.LIMITER_WAIT, "{awaiting}{where}, ended by thread {waker}", Evidence.INFERRED),
     Rule("thread of a library", _ended_by(schema.WAKER_THREAD), Cause.UNEXPLAINED,
          "{awaiting}{where}, ended by thread {waker}"),
+    Rule("barrier", _within(schema.FOR_BARRIER), Cause.LIMITER_WAIT, "{awaiting}{where}", Evidence.INFERRED),
     Rule("signal of others", lambda one: _ended_by(schema.WAKER_ACTIVITY)(one) & one.awaits(schema.FOR_SIGNAL),
          Cause.LIMITER_WAIT, "{awaiting}{where}, ended by {waker}", Evidence.INFERRED),
     Rule("work of no request", lambda one: _ended_by(schema.WAKER_UNKNOWN)(one) & one.has(schema.WAKER_NAME),

@@ -22,6 +22,7 @@ SHORTEST_NS: Final = 500_000_000
 # utilization from which a resource with a queue before it is the limit: some demand is never recorded
 FULL: Final = 0.65
 QUEUED: Final = 0.2  # of the requests' time that they waited for it
+LEAST_NS: Final = 1_000_000  # of that, per request, where others use what a process itself does not use up
 FREE: Final = 0.5  # utilization up to which a resource is not near its limit
 OVER_TIME_COLUMNS: Final = (
     "process", "start_ns", "end_ns", "in_system", "served_per_s", "resource", "name", "utilization",
@@ -128,7 +129,8 @@ def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
     """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows."""
     full = [
         one for one in uses
-        if one.wait_ns >= QUEUED * wall_ns and (one.utilization >= FULL or one.resource is Resource.CPU)
+        if one.wait_ns >= QUEUED * wall_ns
+        and (one.utilization >= FULL or (one.resource is Resource.CPU and one.wait_ns >= LEAST_NS))
     ]  # fmt: skip
     return max(full, key=lambda one: one.wait_ns, default=None)
 

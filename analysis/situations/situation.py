@@ -64,6 +64,7 @@ class Situation(StrEnum):
     IN_WORKER = "in_worker"
     THREAD_HOPS = "thread_hops"
     DATABASE = "database"
+    LARGE_ANSWER = "large_answer"
     SERIAL_AWAITS = "serial_awaits"
     RATE_LIMIT = "rate_limit"
     RETRIES = "retries"

@@ -12,6 +12,7 @@ MIN_HELD: Final = 0.5  # of what is known of the holders: from this share on it 
 MIN_GIL_PART: Final = 1 / 3  # of their Python: so much waiting for the GIL makes that the bottleneck
 MIN_CYCLE: Final = 0.3  # of the known holders of each, who wait for the other
 MANY_AWAITS: Final = 4  # like ones, one after another, in one request
+SEVERAL_AWAITS: Final = 3  # of these: with fewer than MANY, what they save decides
 SAVES: Final = 0.2  # of the requests' time: what fewer of them must save together
 ALIKE: Final = 0.5  # of the median one: shorter awaits are no like ones
 MOST_OF_ONE: Final = 2 / 3  # of like awaits' time: where the longest has more, the others do not matter
@@ -25,6 +26,7 @@ COLD_AMONG: Final = 10  # requests: with fewer, the first ones cannot be told fr
 TAIL: Final = 95  # the percentile whose chief cause is compared with that of the mean
 TAIL_AMONG: Final = 20  # requests
 TAIL_SHARE: Final = 0.3  # of the percentile
+TAIL_NS: Final = 5_000_000  # of it: less is worth no change of its own
 
 
 def significant(cause: Cause, mean_ns: float, share: float) -> bool:

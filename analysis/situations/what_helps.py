@@ -40,6 +40,10 @@ NATIVE: Final[Table] = (
 )
 # pattern of a blocking call -> what to do instead on a loop
 INSTEAD: Final[Table] = (
+    (r"create_subprocess|subprocess_(?:exec|shell)",
+     "a child process begins there, and the loop stands until it runs its program: without preexec_fn (process_group=, user=, "
+     "umask= and start_new_session= need none), and from a small process where this one is large; or call "
+     "subprocess.run in await asyncio.to_thread(...)"),
     (r"clock_nanosleep",
      "await asyncio.sleep(...) in place of a sleep of its own; where a library sleeps (SQLite, until another connection has "
      "released the database), call it in await asyncio.to_thread(...)"),
@@ -95,13 +99,15 @@ ONCE: Final[Table] = (
     (r"asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg",
      "ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
      "gather needs several"),
-    (r"redis|valkey|coredis", "ask once for all: MGET, or a pipeline, which is one round trip"),
+    (r"redis|valkey|coredis", "ask once for all: MGET, or a pipeline, which is one round trip. What needs what was read before, as a WATCH that "
+     "tries again after each conflict, is one in a script (EVAL)"),
     (r"", "run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"),
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
 _INSIDE: Final = r"^(?:time\.sleep|threading\.(?!Thread\.join)|queue\.)"
 _CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL, schema.WAIT)
+_BEGINS_CHILD: Final = INSTEAD[:1]
 
 
 def look_up(table: Table, text: str) -> str:
@@ -138,4 +144,4 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     call = attributes.get(schema.FOR_CALL)
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
         return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
-    return look_up(INSTEAD, found)
+    return look_up(_BEGINS_CHILD, str(call or "")) or look_up(INSTEAD, found)

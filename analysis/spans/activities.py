@@ -124,7 +124,9 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     waker_ids = spans.texts(rows, schema.WAKER_SPAN_ID)
     waker_traces = spans.texts(rows, schema.WAKER_TRACE_ID)
     waker_traces = np.where(waker_traces == "", spans.trace_ids[rows], waker_traces)
-    held = _is_held(spans, rows)
+    # whoever comes last to a barrier ends the waits of all: what another request did before that is its own
+    met = _awaits(spans, rows, schema.FOR_BARRIER) & (waker_traces != spans.trace_ids[rows])
+    held = _is_held(spans, rows) | met
     ended = (types == schema.WAIT_AWAIT) | (types == schema.WAIT_POOL_SHUTDOWN)
     has_edge = ended & (waker_ids != "") & ~held
     found = np.full(len(rows), NONE, dtype=np.int64)
@@ -136,22 +138,27 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     findings = finding("unresolved-waker", said, spans.trace_ids[rows[lost]])
     waker = np.where(waker == owner, NONE, waker)
     waits = RawWaits(owner, spans.start[rows], spans.end[rows], rows, waker)
-    _follow_what_the_client_ended(spans, activities, waits)
+    _follow_what_was_cut(spans, activities, waits)
     return waits, findings
 
 
-def _follow_what_the_client_ended(spans: SpanTable, activities: Activities, waits: RawWaits) -> None:
+def _follow_what_was_cut(spans: SpanTable, activities: Activities, waits: RawWaits) -> None:
     """A framework awaits the client's end beside the task that streams the answer, and cancels that task then: until then
-    the request was that task's. Give such waits that task as their waker, and leave out what the cancelling ended.
+    the request was that task's. So does `wait_for` before Python 3.12 with the task in which it waits for a limit, when its
+    time has passed. Give such waits that task as their waker, and leave out what the cancelling ended.
 
         root      |~~~~~~~ receive: the client goes ~~~~~~~|
         streaming |--run--|~~sleep~~|--run--|~~~sleep~~~~~~| cancelled
     """
     cut = np.flatnonzero(spans.texts(activities.row, schema.OUTCOME) == schema.OUTCOME_CANCELLED)
     maybe = np.flatnonzero(np.isin(waits.activity, activities.spawner[cut]))
-    for wait in maybe[_awaits(spans, waits.row[maybe], schema.FOR_REQUEST_IO)].tolist():
+    fired = maybe[spans.texts(waits.row[maybe], schema.WAKER_KIND) == schema.WAKER_TIMER]
+    fired = fired[_awaits(spans, waits.row[fired], schema.FOR_LIMITED)]
+    limits = waits.activity[_is_held(spans, waits.row)]
+    for wait in [*maybe[_awaits(spans, waits.row[maybe], schema.FOR_REQUEST_IO)].tolist(), *fired.tolist()]:
         owner, end = waits.activity[wait], waits.end[wait]
         own = cut[(activities.spawner[cut] == owner) & (activities.start[cut] < end) & (activities.end[cut] >= end)]
+        own = own[np.isin(own, limits)] if wait in fired else own
         if len(own):
             streams = own[np.argmin(activities.start[own])]
             waits.waker[wait] = streams

@@ -37,7 +37,15 @@ from whywait.analysis.situations.running.loop_blocked import loop_blocked
 from whywait.analysis.situations.running.timers import timers
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS, TAIL, TAIL_AMONG, TAIL_SHARE, significant
+from whywait.analysis.situations.thresholds import (
+    MIN_HELD,
+    MIN_MEAN_NS,
+    TAIL,
+    TAIL_AMONG,
+    TAIL_NS,
+    TAIL_SHARE,
+    significant,
+)
 from whywait.analysis.situations.unexplained import unexplained
 from whywait.analysis.situations.waits.calls_and_limits import (
     blocking_calls,
@@ -73,7 +81,7 @@ _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.R
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, stampedes, connecting, cold_start, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, thread_hops, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
+    holds_one, deadlocks, wait_cycles, stampedes, connecting, cold_start, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, thread_hops, rate_limits, time_limits, behind, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
     asked_to_collect,
     loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
@@ -95,6 +103,7 @@ class Reason:
     other_requests_share: float  # how much of it was due to other requests
     remedy: Remedy
     meanwhile: tuple[Meanwhile, ...] = ()  # what those ahead did, at the end of the chain; sums to mean_ns
+    detail_share: float = 1.0  # of this cause's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +220,7 @@ def _slowest(group: Group) -> Iterator[Pattern]:
     share = parts[chief] / wall_ns
     slow = sample.amounts[:, CAUSES.index(chief)] >= TAIL_SHARE * sample.walls
     of_few = band[slow].sum() < band.sum() / 2
-    if of_few or chief in group.significant[:1] or share < TAIL_SHARE or not significant(chief, parts[chief], share):
+    if of_few or chief in group.significant[:1] or share < TAIL_SHARE or parts[chief] < TAIL_NS:
         return
     requests, causes, culprits = (
         table[table["request_id"].isin(sample.request_ids[band > 0])]
@@ -247,7 +256,7 @@ def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], .
 def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reason:
     own = group.of(cause)
     total_ns = max(int(own["amount_ns"].sum()), 1)
-    detail, evidence = (str(own.groupby(key)["amount_ns"].sum().idxmax()) for key in ("detail", "evidence"))
+    by_detail, by_evidence = (own.groupby(key)["amount_ns"].sum() for key in ("detail", "evidence"))
     named = group.culprits_of(cause)
     named = named[named["culprit"] != ""]
     name, file, line, part, others = "", "", None, 0.0, 0.0
@@ -260,9 +269,9 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     if stood := _stood(group, cause):
         name, file, line = stood
     return Reason(
-        cause, group.means[cause], group.shares[cause], Evidence(evidence), detail, name, file, line,
-        min(part, 1.0), min(others, 1.0), remedy(cause, situations),
-        group.meanwhile[cause],
+        cause, group.means[cause], group.shares[cause], Evidence(str(by_evidence.idxmax())), str(by_detail.idxmax()), name, file,
+        line, min(part, 1.0), min(others, 1.0), remedy(cause, situations),
+        group.meanwhile[cause], float(by_detail.max()) / total_ns,
     )  # fmt: skip
 
 

@@ -78,6 +78,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
+    ((Cause.LIMITER_WAIT,), Situation.SIGNAL,
+     "No limit holds them: each waits until as many have come as the barrier takes, so the last one sets the time. Let those "
+     "that are there go on without it after a time limit, or take fewer; else make what comes before the barrier shorter."),
     ((Cause.LOCK_WAIT,), Situation.SIGNAL,
      "No lock is held: {who} gives what these wait for. Make that shorter, let several give it, or set a time limit; where a "
      "queue hands out what is shared, as connections, put more of it there, or give it back sooner."),
@@ -113,6 +116,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Where a pause stands for the next part to be there, await that part instead."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "If they do not need each other's results, {once}."),
+    ((Cause.AWAIT_IO,), Situation.LARGE_ANSWER,
+     "The answer has begun, and its body takes this long: ask for less (fields, pages, compression), or use its parts as they "
+     "come (the client's stream), where the other side cannot make it faster."),
     ((Cause.AWAIT_IO,), Situation.DATABASE,
      "The database takes this long: look at the statement's plan (EXPLAIN), and whether it waits for a lock, as of a row "
      "that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside."),
@@ -129,12 +135,16 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LIMITER_WAIT, Cause.AWAIT_IO), Situation.WINDOW,
      "{task} lets this time pass while requests wait for it already: shorten the window, or end it as soon as the batch is "
      "full or nothing else is on its way."),
-    ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
+    ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.TIME_LIMIT,
+     "Nobody gave back what {where} waits for within its time limit: see that whoever takes it gives it back on every way out, "
+     "after an error too (`async with`, `with`, or a release in `finally`). Else hold it for less time, raise the limit where "
+     "it is one, or fail sooner."),
+    ((Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
      "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
      "cached answer)."),
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another, cost a "
-     "change of threads each (a streamed response: larger chunks, or an async generator)."),
+     "change of threads each. Read a file at once or in large parts; stream in larger chunks, or from an async generator."),
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.BLOCKING_IO, Cause.CONNECTION_WAIT), Situation.UNFINISHED,
      "Give the wait a time limit (asyncio.timeout, or timeout= of the call), so that the request fails and says why; and "
      "find out why what it waits for does not come."),

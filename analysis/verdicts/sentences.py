@@ -20,6 +20,8 @@ NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
 BUT_UNSEEN: Final = "But clients may have waited where no request shows it."
 UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.REQUEST_IO}  # and whose remedy is theirs
 MOST_REASONS: Final = 3  # in `text`
+MOST_OF_IT: Final = 0.9  # of a cause's time: from this part on, where it passed is told as where all of it did
+_AT_PLACES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.REQUEST_IO)  # whose detail is a place
 NOT_THE_CAUSE: Final = 0.1  # of the requests' time: less of the loop's is said to be none
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
 _CPU_USERS: Final = {
@@ -139,7 +141,9 @@ def _headline(one: Judgement) -> str:
 
 
 def _reason(one: Reason, situations: Sequence[Pattern]) -> str:
-    parts = [one.detail * one.cause.info.detail_adds]
+    is_part = one.detail and one.cause in _AT_PLACES and one.detail_share < MOST_OF_IT
+    some = f" for {one.detail_share:.0%} of it" if is_part else ""
+    parts = [(one.detail + some) * one.cause.info.detail_adds]
     if one.culprit and one.cause.info.says_culprit:
         at = in_brackets(place(one.culprit_file, one.culprit_line))
         parts.append(f"{one.cause.info.by} {one.culprit}{at}{culprit_share(one)}")
@@ -194,8 +198,7 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
         lambda one: (
             f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool"
             + (
-                f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool (a streamed "
-                "response: larger chunks, or an async generator)."
+                f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool."
                 if one.in_turn
                 else "; where one call can ask for all of it, it would serve."
                 if one.blocks

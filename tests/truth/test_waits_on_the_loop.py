@@ -113,6 +113,26 @@ def test_who_waits_for_a_thread_blocks_the_loop(
     assert reason.remedy.key == "blocking_io/blocks_loop"
 
 
+def test_a_child_process_that_takes_long_to_begin_stops_the_loop(traced_to: Callable[..., Traced]) -> None:
+    traced = traced_to()
+    stops_ms = []
+
+    async def convert() -> None:
+        with phase("request"):
+            began = time.perf_counter()
+            child = await asyncio.create_subprocess_exec("true", preexec_fn=sleeps)
+            stops_ms.append((time.perf_counter() - began) * 1e3)
+            await child.wait()
+
+    asyncio.run(convert())
+    traced.stop()
+    found = analysis.analyze(traced.output)
+    (reason,) = [one for one in judge(found)[0].reasons if one.cause == "blocking_io"]
+    assert "of create_subprocess_exec (asyncio) in" in reason.detail
+    rows = found.causes[found.causes["cause"].isin(["blocking_io", "cpu_wait"])]
+    assert rows["amount_ns"].sum() / 1e6 == pytest.approx(stops_ms[0], rel=0.2)
+
+
 def receives() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

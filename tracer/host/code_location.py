@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.host.written_code import called_name, pause_of
-from whywait.tracer.schema import MIDDLEWARE, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
+from whywait.tracer.schema import MIDDLEWARE, STEP_BODY, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
 
 
 class Place(NamedTuple):
@@ -48,8 +48,8 @@ class Site(NamedTuple):
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _MAX_DEPTH = 100
-# a limit that waits for an event of its own: what is awaited is the limit
-_BUILT_ON_EVENTS = "CapacityLimiter.acquire_on_behalf_of"
+# what waits for an event or a condition of its own: what is awaited is this
+_BUILT_ON_EVENTS = frozenset(("CapacityLimiter.acquire_on_behalf_of", "Barrier.wait"))
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
@@ -80,11 +80,12 @@ _sites: dict[tuple[int, int, int, int, int], tuple[Site, CodeType, CodeType, Cod
 # the same of whole chains of plain coroutines that end in a future: by the id of each code, and where it stands
 _chains: dict[tuple[int, ...], tuple[Site | None, list[CodeType]]] = {}
 _FUTURE: Final = "FutureIter"  # what a future's awaiter awaits; the module does not export its type
-# functions of libraries that make a connection, by their names; the innermost in a chain of awaits counts
+# functions of libraries that make a connection, or get a body, by their names; the innermost in a chain of awaits counts
 _STEPS: Final = (
     (re.compile(r"getaddrinfo$|_resolve_|_ensure_resolved$|gethostby"), STEP_LOOK_UP),
     (re.compile(r"start_tls|do_handshake$|_create_connection_transport$|_create_ssl_connection$|_wrap_create_connection$"), STEP_TLS),
     (re.compile(r"(?:^|_)(?:re)?connect(?:_tcp|_unix|_addr|_sock)?$|(?:create|open|start)(?:_\w+)?_connection$"), STEP_CONNECT),
+    (re.compile(r"^_receive_response_body$|^aread$|^aiter_(?:raw|bytes)$|^readany$"), STEP_BODY),
 )  # fmt: skip
 # what a source file in a chain of awaits is; more than one may be true
 _LIBRARY, _SERVER, _ASYNCIO, _INSTALLED = 1, 2, 4, 8
@@ -236,7 +237,7 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str]:
             break
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             return "", "", ""
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith((_OURS, "<")):  # nor what a library wrote and compiled, as a proxy's methods
             called, pings = code, pings or "ping" in code.co_name
             step = step or ("" if pings else _step(code.co_name))
         frame = frame.f_back
@@ -413,9 +414,9 @@ def _suspended(
         if frame.f_code.co_name == "sleep" and sleeper is None:
             sleeper = leaf
         leaf = frame
-        if frame.f_code.co_qualname == _BUILT_ON_EVENTS:
-            break
         about = _about(frame.f_code.co_filename)
+        if about & _LIBRARY and frame.f_code.co_qualname in _BUILT_ON_EVENTS:
+            break
         if about & _SERVER:
             server = frame
         elif not about & _ASYNCIO:

@@ -52,6 +52,7 @@ class Passage:
     turn_ns: int = 0  # a worker was free for it
     before: dict[int, WorkerClock] | None = None  # the workers' clocks when it was sent and had begun
     starting: bool = False  # a worker may not have been up then: no result had come from it
+    none_up: bool = False  # no worker may have been up then
     receiving: Part = field(default_factory=Part)
     length: int = 0  # of its result, bytes in the pipe
     after: dict[int, WorkerClock] = field(default_factory=dict)  # the workers' clocks when its result had come

@@ -85,6 +85,8 @@ def _block(attributes: Attributes, block: spec.AboutBlock) -> None:
         put_place(attributes, block.sample.place)
         if block.sample.syscall is not None:
             attributes[s.BLOCK_SYSCALL] = block.sample.syscall
+        call, package = block.sample.call
+        put_known(attributes, {s.FOR_CALL: call, s.FOR_PACKAGE: package})
 
 
 def _phase(attributes: Attributes, phase: spec.AboutPhase) -> None:

@@ -63,8 +63,14 @@ def time_limits(group: Group) -> Iterator[Pattern]:
     """Yield for each cause the time limits that ended most of its time: what was waited for did not come, or a task that
     serves requests lets time pass to collect more of them."""
     for cause in _LIMITED:
-        ended = group.most_of(cause, _is_limit)
-        if len(ended):
+        own = group.of(cause)
+        tasks = (group.attributes.get(key, {}) for key in own["activity_id"])
+        limited = [
+            _is_limit(found) or _is_cut(found, task)
+            for found, task in zip(group.attributes_of(own), tasks, strict=True)
+        ]
+        ended = own.loc[limited]
+        if ended["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
             (at,) = group.attributes_of(ended.nlargest(1, "amount_ns"))
             where = f"{at.get(schema.CODE_FUNCTION)} ({place(at.get(schema.CODE_FILE), at.get(schema.CODE_LINE))})"
             requests = group.requests[group.requests["request_id"].isin(ended["request_id"])]
@@ -77,16 +83,18 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 
 def signals(group: Group) -> Iterator[Pattern]:
-    """Yield whether most waits of threads that others ended were for something that those give, and not for a lock."""
-    if len(group.most_of(Cause.LOCK_WAIT, lambda found: awaits(found, schema.FOR_THREAD_GIVES))):
-        named = group.culprits_of(Cause.LOCK_WAIT)
-        chief = named.nlargest(1, "ns").to_dict("records")
-        who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
-        yield Pattern(Situation.SIGNAL, Cause.LOCK_WAIT, {"who": "".join(who)})
+    """Yield whether most waits that others ended were for something that those give, and not for a lock or a limit."""
+    for cause, given in ((Cause.LOCK_WAIT, schema.FOR_THREAD_GIVES), (Cause.LIMITER_WAIT, schema.FOR_BARRIER)):
+        if len(group.most_of(cause, lambda found, given=given: awaits(found, given))):  # type: ignore[misc]
+            chief = group.culprits_of(cause).nlargest(1, "ns").to_dict("records")
+            who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
+            yield Pattern(Situation.SIGNAL, cause, {"who": "".join(who)})
 
 
 def databases(group: Group) -> Iterator[Pattern]:
-    """Yield whether most of what is awaited are answers of a database."""
+    """Yield whether most of what is awaited are answers of a database, or bodies of answers that have begun."""
+    if len(group.most_of(Cause.AWAIT_IO, lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY)):
+        yield Pattern(Situation.LARGE_ANSWER, Cause.AWAIT_IO, {})
     if len(group.most_of(Cause.AWAIT_IO, lambda found: _is_of(found, schema.PACKAGE_DATABASE))):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
 
@@ -101,6 +109,13 @@ def _is_limit(attributes: dict[str, Any]) -> bool:
     inside = awaits(attributes, schema.FOR_LIBRARY) or schema.FOR_CALL in attributes  # a client's own future
     fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside and not _is_paced(attributes)
     return fired and not awaits(attributes, schema.FOR_SLEEP)
+
+
+def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
+    """A wait for a limit in the task of a `wait_for` (before Python 3.12), which its time limit cancelled."""
+    by = attributes.get(schema.WAKER_SPAN_ID)
+    cut = task.get(schema.OUTCOME) == schema.OUTCOME_CANCELLED and by == task.get(schema.SPAWNED_BY)
+    return cut and awaits(attributes, schema.FOR_HELD)
 
 
 def _is_paced(attributes: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, MOST_OF_ONE, SAVES
+from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, MOST_OF_ONE, SAVES, SEVERAL_AWAITS
 from whywait.analysis.situations.what_helps import ONCE, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
@@ -36,22 +36,37 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)
-        serial = turns[~pauses & others]
+        serial = turns[~pauses & others & (turns["step"] != schema.STEP_BODY)]
         alike = _alike(serial)
-        many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
+        sizes, longest, sums = (alike.groupby("series")["ns"].transform(how) for how in ("size", "max", "sum"))
         polls, paces = (alike["step"] == step for step in (schema.STEP_PAUSE, schema.STEP_PACE))
         # the loop says it: two pauses are enough, and one where the loop is a library's
-        again = alike.groupby("series")["ns"].transform("size") > (alike["package"] == "")
-        yield from _told(group, cause, Situation.POLLING, alike[again & polls])
-        yield from _told(group, cause, Situation.PACED, alike[many & paces])
-        alike = alike[many & ~polls & ~paces]
-        if cause is Cause.BLOCKING_IO:  # of jobs of one function after another, two are enough
-            jobs = own[group.kinds_of(own) == schema.KIND_JOB]
-            jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
-            jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
-            alike = _alike(_turns(jobs, "activity_name", "activity_id"))
-            alike = alike[alike.groupby("series")["ns"].transform("size") > 1]
-        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike)
+        yield from _told(group, cause, Situation.POLLING, alike[(sizes > (alike["package"] == "")) & polls])
+        yield from _told(group, cause, Situation.PACED, alike[(sizes >= MANY_AWAITS) & paces])
+        several = (sizes >= SEVERAL_AWAITS) & (longest <= ALIKE * sums) & ~alike["awaited"].str.match(schema.FOR_SLEEP)
+        alike = alike[((sizes >= MANY_AWAITS) | several) & ~polls & ~paces]
+        if cause is Cause.BLOCKING_IO:
+            alike = _of_jobs(group, own)
+        told = list(_told(group, cause, Situation.SERIAL_AWAITS, alike))
+        yield from told or _told(group, cause, Situation.SERIAL_AWAITS, _of_packages(serial[serial["step"] == ""]))
+
+
+def _of_jobs(group: Group, own: pd.DataFrame) -> pd.DataFrame:
+    """Return the turns of jobs of one function: of these, two are enough."""
+    jobs = own[group.kinds_of(own) == schema.KIND_JOB]
+    jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
+    jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
+    alike = _alike(_turns(jobs, "activity_name", "activity_id"))
+    return alike[alike.groupby("series")["ns"].transform("size") > 1]
+
+
+def _of_packages(turns: pd.DataFrame) -> pd.DataFrame:
+    """Return the turns of one library by whatever calls of it, where there are many: round trips, each for another thing."""
+    own = turns[turns["package"] != ""]
+    series = own.groupby(["request_id", "package"])
+    own = own.assign(series=series.ngroup(), what=own["package"] + ", by several calls")
+    alike = _alike(own)
+    return alike[alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS]
 
 
 def _alike(turns: pd.DataFrame) -> pd.DataFrame:
@@ -96,4 +111,5 @@ def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> I
     for what in saved[saved >= group.least_ns + few * SAVES * group.mean_wall_ns].nlargest(1).index:
         name = str(what).removeprefix(schema.JOB_SPAN_PREFIX)
         sums = {str(key): float(ns) for key, ns in of_all.loc[what].items()}
+        sums["longest_ns"] = float(by_series.loc[by_series["what"] == what, "longest_ns"].mean())
         yield Pattern(kind, cause, {"what": name, "once": look_up(ONCE, packages[what]), **sums})

@@ -161,7 +161,7 @@ def test_reasons_situations_and_what_is_missing_are_fields() -> None:
     assert many["kind"] == "many_jobs"
     mean_ns = many["numbers"].pop("mean_ns")
     assert mean_ns > 0
-    assert many["numbers"] == {"function": "predict", "per_request": 14, "in_turn": False}
+    assert many["numbers"] == {"function": "predict", "per_request": 14, "in_turn": False, "blocks": False}
     assert {one["signal"]: one["requests"] for one in found["not_observed"]}["run_queue"] == 2
 
 

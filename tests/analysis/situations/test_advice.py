@@ -509,6 +509,46 @@ def test_what_one_connection_answers_in_turn_is_asked_once_for_all(package: str,
     assert words in found.remedy
 
 
+@pytest.mark.parametrize(("lengths", "is_told"), [([20, 21, 20], True), ([3, 3, 3, 60, 60], False), ([20, 20], False)])
+def test_three_like_awaits_are_told_where_they_are_much_of_the_request(lengths: list[int], *, is_told: bool) -> None:
+    picture, begin = "", 2
+    for number, length in enumerate(lengths):
+        picture += bar(f"wait w{number} root", begin, begin + length, "waker=io for=Future")
+        begin += length + 1
+    head = bar("server GET", 0, begin) + bar("task root", 0, begin)
+    place = {schema.CODE_FUNCTION: "fetch", schema.CODE_FILE: "/srv/app.py"}
+    lines = {f"w{number}": {**place, schema.CODE_LINE: min(number, 3)} for number in range(len(lengths))}
+    same = {
+        name: {**one, schema.CODE_LINE: 9} if number < 3 else one for number, (name, one) in enumerate(lines.items())
+    }
+    assert (Situation.SERIAL_AWAITS in kinds(told(head + picture, same))) is is_told
+
+
+@pytest.mark.parametrize(("step", "is_serial"), [("", True), (schema.STEP_BODY, False)])
+def test_the_parts_of_one_answer_are_no_calls_one_after_another(step: str, *, is_serial: bool) -> None:
+    call = {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx", schema.FOR_STEP: step}
+    found = in_turn([20] * 5, "SocketStream.receive", "io", **call)
+    assert kinds(found) == [Situation.SERIAL_AWAITS if is_serial else Situation.LARGE_ANSWER]
+    assert ("waiting for AsyncClient.get (httpx): body of the answer, in fetch" in found.text) is not is_serial
+
+
+@pytest.mark.parametrize(("package", "is_told"), [("redis", True), ("", False)])
+def test_many_calls_of_one_library_one_after_another_are_round_trips(package: str, *, is_told: bool) -> None:
+    begin = 2
+    picture, more = "", dict[str, dict[str, Any]]()
+    for number, call in enumerate(["watch", "get", "execute"] * 2):
+        picture += bar(f"wait w{number} root", begin, begin + 20, "waker=io for=Future")
+        more[f"w{number}"] = {
+            schema.CODE_FUNCTION: "reserve", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9 + number % 3,
+            schema.FOR_CALL: call, schema.FOR_PACKAGE: package,
+        }  # fmt: skip
+        begin += 21
+    found = told(bar("server GET", 0, begin) + bar("task root", 0, begin) + picture, more)
+    assert (kinds(found) == [Situation.SERIAL_AWAITS]) is is_told
+    assert ("6 times per request, one after another, 120 ms in all: redis, by several calls" in found.text) is is_told
+    assert ("in a script (EVAL)" in found.remedy) is is_told
+
+
 @pytest.mark.parametrize(
     ("lengths", "awaited", "waker"),
     [([20, 20, 20], "sleep", "timer"), ([60, 2, 2, 3, 2], "get_page", "io"), ([20] * 5, "StreamReader.read", "io"),
@@ -554,6 +594,47 @@ def test_a_time_limit_that_fired(awaited: str, module: str, waker: str, is_limit
     said = "A time limit of about 50.0 ms ended the wait in fetch (srv/app.py:9): requests 1, failed 0."
     assert (said in found.text) == is_limit
     assert ("does not come within its time limit" in found.remedy) == is_limit
+
+
+CUT = """
+    server GET         |------------------------|
+    task   root        |------------------------|
+    task   inner root   |-----------------------|
+    wait   outer root   |--------------------|      waker=timer for=wait_for
+    wait   place inner    |--------------------|    waker=root for=Semaphore.acquire
+"""
+
+
+@pytest.mark.parametrize(
+    ("outcome", "awaited", "module", "cause"),
+    [("cancelled", "Semaphore.acquire", "asyncio.locks", Cause.LIMITER_WAIT),
+     ("cancelled", "Queue.get", "asyncio.queues", Cause.AWAIT_IO), ("ok", "Semaphore.acquire", "asyncio.locks", Cause.AWAIT_IO)],
+)  # fmt: skip
+def test_a_limit_that_a_time_limit_ended_in_a_task_of_its_own(
+    outcome: str, awaited: str, module: str, cause: Cause
+) -> None:
+    at = {schema.CODE_FUNCTION: "charge", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    more = {"inner": {schema.OUTCOME: outcome}, "outer": {**at, schema.FOR_MODULE: "asyncio.tasks"}}
+    found = told(CUT, {**more, "place": {**at, schema.FOR: awaited, schema.FOR_MODULE: module}})
+    (reason,) = found.judgement.reasons
+    assert (reason.cause, reason.remedy.key) == (cause, f"{cause}/time_limit")
+    assert ("after an error too (`async with`" in found.remedy) is (cause is Cause.LIMITER_WAIT)
+
+
+@pytest.mark.parametrize(("awaited", "is_signal"), [("Barrier.wait", True), ("Condition.wait", False)])
+def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: bool) -> None:
+    found = told("""
+        server GET          |------------------|
+        task   root         |------------------|
+        wait   w    root      |-------------|     waker=last
+        server LAST         |------------------|  trace=b
+        task   last         |------------------|  trace=b
+        wait   own  last     |-------------|      waker=timer trace=b
+    """, {"w": {schema.FOR: awaited, schema.FOR_MODULE: "asyncio.locks"},
+          "own": {schema.CODE_FUNCTION: "prepare", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}})  # fmt: skip
+    assert (key(found, Cause.LIMITER_WAIT) == "limiter_wait/signal") is is_signal
+    assert ("so the last one sets the time" in found.remedy) is is_signal
+    assert "timer: sleep in prepare" in found.text or "in prepare (srv/app.py:4)" in found.text
 
 
 @pytest.mark.parametrize(("call", "is_window"), [({}, True), ({schema.FOR_CALL: "ClientSession._request"}, False)])

@@ -62,6 +62,7 @@ class ProcessQueue:
                 # a worker that is free uses next to nothing: what its clocks were when a result came they are now
                 passage.before = readings or self.clocks.read()
                 passage.starting = not passage.before.keys() <= self._senders.heard_of
+                passage.none_up = passage.before.keys().isdisjoint(self._senders.heard_of)
                 self._senders.read(passage.before)
 
     def leave(self, passage: Passage, now: int, came: Came | None) -> None:

@@ -17,14 +17,7 @@ from types import FrameType
 from typing import Final
 from weakref import WeakValueDictionary
 
-from whywait.tracer.host.code_location import (
-    FUNCTION_OF,
-    Place,
-    interrupted,
-    is_ours,
-    place_of_thread,
-    places_of_threads,
-)
+from whywait.tracer.host.code_location import FUNCTION_OF, Place, interrupted, is_ours, library_call, places_of_threads
 from whywait.tracer.host.names.syscall_names import call_name
 from whywait.tracer.host.own_thread import OwnThread, all_threads
 from whywait.tracer.host.thread_clocks import cpu_ns_of
@@ -247,6 +240,13 @@ def _begin(inside: list[bool], frame: FrameType | None) -> FrameType | None:
     return interrupted(frame)
 
 
+def _note_call(calls: Counter[tuple[str, str]], frame: FrameType | None) -> FrameType | None:
+    begin = interrupted(frame)
+    call, package, _ = library_call(begin)
+    calls[call, package] += 1
+    return begin
+
+
 class _Seen:
     """The samples of one long callback, at growing intervals."""
 
@@ -259,11 +259,12 @@ class _Seen:
         if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()
+        self.calls: Counter[tuple[str, str]] = Counter()  # of libraries, by the user's code
         self.cpu_share: float | None = None
 
     def look(self, loop: Loop, age_ns: int) -> Place | None:
         self.next_age_ns = int(age_ns * 1.2)
-        place = place_of_thread(loop.thread_id)
+        place = places_of_threads((loop.thread_id,), partial(_note_call, self.calls))[loop.thread_id]
         if place is None or loop.run_start_ns != self.run_start_ns:
             return None
         self.places[place] += 1
@@ -279,7 +280,8 @@ class _Seen:
     def _tell(self, loop: Loop) -> None:
         chief = summed(self.places.most_common(), FUNCTION_OF)[0][0]
         slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
-        loop.sample = (self.run_start_ns, Sample(chief, slept_in, self.cpu_share))
+        call = self.calls.most_common(1)[0][0] if self.calls else ("", "")
+        loop.sample = (self.run_start_ns, Sample(chief, slept_in, self.cpu_share, call))
 
     def _time(self, loop: Loop, age_ns: int) -> None:
         cpu_ns = cpu_ns_of(loop.native_id)

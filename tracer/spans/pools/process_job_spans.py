@@ -58,13 +58,15 @@ class _Way:
     done_ns: int
 
     def hand_over(self) -> None:
-        """A worker was free: the manager's thread had to take the job up, then the one that pickles."""
+        """A worker was free, or began: the manager's thread had to take the job up, then the one that pickles."""
         pickling = self.passage.pickling
         ahead = [one for one in self.passage.calls.picklings if self.at_ns < one.end_ns <= pickling.start_ns]
         until_ns = min(max((one.end_ns for one in ahead), default=self.at_ns), self.done_ns)
         if until_ns > self.at_ns:
             found = PoolShares(ahead).between(self.at_ns, until_ns)
             self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
+        if self.passage.none_up:  # the manager's thread ends the one before it, begins this one
+            self.wait(s.WAIT_POOL_STARTUP, pickling.start_ns, inferred=True, starts_process=True)
         self.wait(s.WAIT_POOL_HANDOVER, pickling.start_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:

@@ -1,5 +1,6 @@
 """What the workers of the process pools under test do: a module of its own, which is imported in no time."""
 
+import multiprocessing.util
 import time
 from typing import Any, NamedTuple
 
@@ -26,6 +27,11 @@ def nap(seconds: float) -> Nap:
     began_ns, lacked_ns = time.perf_counter_ns(), run_queue_ns()
     time.sleep(seconds)
     return Nap(began_ns / 1e6, time.perf_counter_ns() / 1e6, (run_queue_ns() - lacked_ns) / 1e6)
+
+
+def end_slowly() -> None:
+    """Lets its process take so long to end."""
+    multiprocessing.util.Finalize(None, time.sleep, (LONG_S,), exitpriority=0)
 
 
 def spin(seconds: float) -> float:

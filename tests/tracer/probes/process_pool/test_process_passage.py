@@ -21,6 +21,7 @@ from tests.tracer.probes.process_pool import process_work
 from tests.tracer.probes.process_pool.process_work import (
     LONG_S,
     Parcel,
+    end_slowly,
     heavy,
     measure,
     nap,
@@ -252,6 +253,22 @@ def test_the_start_of_a_worker(traced_to: Begin, pools: Callable[..., ProcessPoo
     assert told.of("blocking_io") == pytest.approx(napped.asleep_ms, rel=0.1, abs=20 + 2 * error_ms)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
     assert told.of("pool_startup", "starting a process") > LONG_S * 0.8e3
+
+
+def test_a_worker_that_begins_for_each_job(traced_to: Begin) -> None:
+    """Until the one before has ended, none is there that could be free: that is the start of the next one, too."""
+    spans = sampled(traced_to)
+    with ProcessPoolExecutor(1, SPAWN, max_tasks_per_child=1) as pool:
+        pool.submit(end_slowly).result()  # the next job comes while its worker ends
+        with phase("root"):
+            submitted_ms = time.perf_counter_ns() / 1e6
+            napped = pool.submit(nap, LONG_S).result()
+    spans.stop()
+    told = Amounts(spans)
+    error_ms = told.causes.loc[told.causes["cause"] == "pool_startup", "error_ns"].sum() / 1e6
+    began_ms = napped.began_ms - submitted_ms
+    assert told.of("pool_startup") == pytest.approx(began_ms - told.of("cpu_wait"), rel=0.1, abs=20 + 2 * error_ms)
+    assert told.of("lock_wait") < 0.1 * began_ms
 
 
 def test_each_worker_is_told_from_the_others(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
