@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from whywait.tracer.export.sdk_internals import default_room, end_at_fork, ending_at_fork, name_thread, queue_of
+from whywait.tracer.export.sdk_internals import default_room, end_at_fork, ending_at_fork, hurry, name_thread, queue_of
 from whywait.tracer.host.own_thread import hide_here, signals_of_host
 from whywait.tracer.hotpath.recorder import Recorder, logger
 
@@ -24,6 +25,9 @@ _SLOW_S: Final = 0.5  # a part that failed after a longer time is not retried at
 _BATCH: Final = 2_048
 _PAUSE_S: Final = 0.002
 _THREAD: Final = "whywait-queue"
+_SETTLE_S: Final = 0.001
+_GRACE_S: Final = 0.05  # for the part that is being exported when the time is over
+_NO_TIME: Final = "there was no more time for them"
 _DROPS: Final = (
     "whywait: drops spans: %s does not accept them (%s). The service continues, and reports count the dropped spans. "
     "Check that %s can be reached or written to."
@@ -47,6 +51,7 @@ class SpanQueue(BatchSpanProcessor):
         self._target = target
         self._numbers = itertools.count(1)
         self._accepted = 0
+        self._until_s = inf
         with ending_at_fork(self._parts), signals_of_host():
             if any(name.startswith("OTEL_BSP_") for name in os.environ):
                 super().__init__(self._parts)
@@ -76,15 +81,32 @@ class SpanQueue(BatchSpanProcessor):
         self._accepted = next(self._numbers)
         self._queue.emit(span)
 
+    def hurry(self, until_s: float) -> None:
+        """Export at once what waits and what comes, until this time of the monotonic clock, or for `stop_s` if that is
+        shorter; then give it up."""
+        self._until_s = self._parts.until_s = min(until_s, time.monotonic() + self._stop_s)
+        self._parts.ending = True
+        hurry(self._queue)
+
+    def settle(self) -> None:
+        """After `hurry`: wait until everything is exported or given up. Then one more span is taken."""
+        while self.waiting and time.monotonic() < self._until_s + _GRACE_S:
+            if self._parts.is_hopeless():
+                self._parts.shutdown()  # it may be pausing between two tries
+            time.sleep(_SETTLE_S)
+        if not self.waiting:
+            self._parts.until_s = inf
+
     def shutdown(self) -> None:
         self._parts.ending = True
         if self._parts.is_hopeless():
-            self._parts.shutdown()  # it may be pausing between two tries
-        self._queue.shutdown(timeout_millis=self._stop_s * 1_000)
+            self._parts.shutdown()
+        timeout_s = min(max(self._until_s - time.monotonic(), _GRACE_S), self._stop_s)
+        self._queue.shutdown(timeout_millis=timeout_s * 1_000)
         self._parts.over = True
         left = next(self._numbers) - 1 - self._parts.settled
         if left > 0:
-            self._parts.lose(left, f"some were left after {self._stop_s:g} s")
+            self._parts.lose(left, _NO_TIME)
         if self._parts.lost:
             logger.warning(_DROPPED, self._parts.lost, os.getpid(), self._target)
 
@@ -116,6 +138,7 @@ class _InParts(SpanExporter):
         self._fails_slowly = False
         self._is_shut = False
         self._began_s = 0.0  # of the part that is being exported
+        self.until_s = inf  # then what is left is given up
 
     def is_idle(self) -> bool:
         """Whether the exporter appears to be blocked."""
@@ -135,6 +158,9 @@ class _InParts(SpanExporter):
         for start in range(0, len(spans), self._part):
             part = spans[start : start + self._part]
             self._began_s = time.monotonic()
+            if self._began_s > self.until_s:
+                self._give_up(len(spans) - start, _NO_TIME)
+                return SpanExportResult.FAILURE
             result = self.exporter.export(part)
             hide_here()  # it may have logged
             if self.over:
@@ -146,13 +172,14 @@ class _InParts(SpanExporter):
                 self._give_up(len(spans) - start)
                 return SpanExportResult.FAILURE
             self.settled += len(part)
-            time.sleep(_PAUSE_S if self._recorder.is_busy() else _PAUSE_ALONE_S)
+            if not self.ending:
+                time.sleep(_PAUSE_S if self._recorder.is_busy() else _PAUSE_ALONE_S)
         return SpanExportResult.SUCCESS
 
-    def _give_up(self, count: int) -> None:
+    def _give_up(self, count: int, why: str = "the export failed") -> None:
         if not self.over:
+            self.lose(count, why)
             self.settled += count
-            self.lose(count, "the export failed")
 
     def lose(self, count: int, why: str) -> None:
         """Count dropped spans; log the first."""

@@ -13,8 +13,10 @@ def start_now() -> None:
     """Start it, or say on stderr why not. Never raises."""
     try:
         whywait.start()
-        atexit.register(whywait.stop)
-        termination.expect(whywait.stop, run_summary.say)
+        from whywait.tracer.session import end  # imported by the start, and by no child that starts later
+
+        atexit.register(end)
+        termination.expect(end, run_summary.say)
     except Exception as error:  # the service must start, traced or not
         print(
             f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason",
