@@ -57,7 +57,7 @@ class Config:
     # what of a request's values is removed where it may be a secret: "secrets" (docs/in-your-process/privacy.md),
     # "parameters": also what a route's parameters are in paths, or "nothing"
     redact: str = REDACT_SECRETS
-    exit_s: float = 0.9  # how long the process's end may wait for its last traces; what is then left is counted
+    exit_s: float = 0.8  # how long the process's end may wait for its last traces; what is then left is counted
     response_headers: bool = False  # of ASGI servers: traceresponse, and Server-Timing with the wait before the handler
 
 

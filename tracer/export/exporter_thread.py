@@ -54,7 +54,7 @@ _LEFT: Final = (
 )
 _REST_INTERVALS: Final = 3  # the next one after one without work
 # of the time that `stop` has: for building spans, and for exporting them; the rest is for what tells of the loss
-_BUILDING, _EXPORTING = 0.75, 0.92
+_BUILDING, _EXPORTING = 0.65, 0.9
 _AHEAD: Final = 4_096  # spans in each queue, beyond which none are built at the end: they would compete for the GIL
 _AT_END: Final = "request at the process's end, for which there was no more time (WHYWAIT_EXIT_S)"
 _NO_SAMPLES: Final = (
@@ -212,7 +212,8 @@ class Outlet:
         while self._building:
             if self._stopping and self._is_late():
                 self._give_up()
-                self._building.clear()
+                while self._building:  # else the interpreter's end would walk over their records, again and again
+                    self._building.popleft().release()
                 break
             try:
                 self._build(self._building[0], past, lost, observed)

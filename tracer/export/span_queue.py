@@ -27,6 +27,7 @@ _PAUSE_S: Final = 0.002
 _THREAD: Final = "whywait-queue"
 _SETTLE_S: Final = 0.001
 _GRACE_S: Final = 0.05  # for the part that is being exported when the time is over
+_LAST_S: Final = 0.2  # the least for a last span, which tells what was lost
 _NO_TIME: Final = "there was no more time for them"
 _DROPS: Final = (
     "whywait: drops spans: %s does not accept them (%s). The service continues, and reports count the dropped spans. "
@@ -101,7 +102,7 @@ class SpanQueue(BatchSpanProcessor):
         self._parts.ending = True
         if self._parts.is_hopeless():
             self._parts.shutdown()
-        timeout_s = min(max(self._until_s - time.monotonic(), _GRACE_S), self._stop_s)
+        timeout_s = min(max(self._until_s - time.monotonic(), _LAST_S), self._stop_s)
         self._queue.shutdown(timeout_millis=timeout_s * 1_000)
         self._parts.over = True
         left = next(self._numbers) - 1 - self._parts.settled
