@@ -165,7 +165,7 @@ class _Session:
 
     def stop(self) -> None:
         """Stop the session; a probe calls this at the end of the process."""
-        end()
+        stop(ending=True)
 
     def _left_s(self) -> float:
         return max(self._until_s - time.monotonic(), 0.0)
@@ -266,22 +266,14 @@ def start(
             logger.warning(_UNTRACED, os.getpid(), error)
 
 
-def stop() -> None:
-    """Stop tracing: export finished requests, remove every patch, end every thread of whywait."""
-    _stop(_STOP_S)
-
-
-def end() -> None:
-    """The same at the end of the process, within `Config.exit_s`."""
-    _stop(0.0)
-
-
-def _stop(least_s: float) -> None:
+def stop(*, ending: bool = False) -> None:
+    """Stop tracing: export finished requests, remove every patch, end every thread of whywait. `ending`: within
+    `Config.exit_s`, since the process ends; what is then left is counted."""
     with _process.lock:
         _process.end_waiting()
         session, _process.session = _process.session, None
         if session is not None:
-            session.close(max(least_s, session.config.exit_s))
+            session.close(session.config.exit_s if ending else max(session.config.exit_s, _STOP_S))
             run_summary.add(session.recorder.totals.decisions(), len(session.recorder.loops))
 
 
