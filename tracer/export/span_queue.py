@@ -73,7 +73,7 @@ class SpanQueue(BatchSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK. Queue the span, or drop and count it if the queue is full."""
-        if span.context is None or not span.context.trace_flags.sampled:
+        if span.context is None or not span.context.trace_flags.sampled or self._parts.over:
             return
         queued = self._accepted - self._parts.taken
         if queued >= self.room or (queued >= ROOM_IDLE and self._parts.is_idle()):
@@ -95,19 +95,26 @@ class SpanQueue(BatchSpanProcessor):
             if self._parts.is_hopeless():
                 self._parts.shutdown()  # it may be pausing between two tries
             time.sleep(_SETTLE_S)
-        if not self.waiting:
+        if self.waiting > 0:
+            self._give_up_rest()
+        else:
             self._parts.until_s = inf
+
+    def _give_up_rest(self) -> None:
+        """Also what an exporter that does not answer has in its hands."""
+        if not self._parts.over:
+            self._parts.over = True
+            left = next(self._numbers) - 1 - self._parts.settled
+            if left > 0:
+                self._parts.lose(left, _NO_TIME)
 
     def shutdown(self) -> None:
         self._parts.ending = True
         if self._parts.is_hopeless():
             self._parts.shutdown()
-        timeout_s = min(max(self._until_s - time.monotonic(), _LAST_S), self._stop_s)
+        timeout_s = 0.0 if self._parts.over else min(max(self._until_s - time.monotonic(), _LAST_S), self._stop_s)
         self._queue.shutdown(timeout_millis=timeout_s * 1_000)
-        self._parts.over = True
-        left = next(self._numbers) - 1 - self._parts.settled
-        if left > 0:
-            self._parts.lose(left, _NO_TIME)
+        self._give_up_rest()
         if self._parts.lost:
             logger.warning(_DROPPED, self._parts.lost, os.getpid(), self._target)
 
