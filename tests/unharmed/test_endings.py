@@ -117,7 +117,7 @@ def test_an_end_is_the_services_own(way: str, loop: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGINT", "exit"])
 def test_a_backlog_does_not_delay_the_end_and_what_it_costs_is_told(way: str, tmp_path: Path) -> None:
-    """The report counts each request that was answered: as analysed, or as lost at the end."""
+    """The report counts each request that was answered: as analysed, as lost at the end, or by its spans."""
     plain = ended(way, "uvloop", None, parts=MANY)
     found = ended(way, "uvloop", tmp_path / "traces", parts=MANY)
     assert found.code == plain.code
@@ -126,8 +126,9 @@ def test_a_backlog_does_not_delay_the_end_and_what_it_costs_is_told(way: str, tm
     answered = result.requests["endpoint"].isin(["GET /work", "GET /parts"]).sum()
     (told,) = [one for one in result.findings if one.code == "lost-records"]
     (lost,) = re.findall(r"(\d+) × request at the process's end", told.message)
-    # `os._exit` is called in a request, whose record is open
-    assert answered + int(lost) == REQUESTS + MANY
+    # on a busy machine the time may be over in the midst of a request's spans
+    unwritten = sum(map(int, re.findall(r"(\d+) × span for the file", told.message)))
+    assert 0 <= REQUESTS + MANY - answered - int(lost) <= unwritten
 
 
 def test_with_more_time_a_backlog_is_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

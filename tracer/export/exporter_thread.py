@@ -85,7 +85,7 @@ class Outlet:
         self._wake = threading.Event()
         self._stopping = False
         self._until_s = self._building_until_s = inf
-        self._gave_up = False
+        self._gave_up = False  # the thread has not ended in time: what it had left is counted
         self._samples: Samples | None = None
         self._memory = Memory()
         self._sampler_lost = False
@@ -113,7 +113,8 @@ class Outlet:
         if thread is not None and thread.ident != get_ident():
             thread.join(timeout=within_s)
             if thread.is_alive():
-                self._give_up()
+                self._give_up(len(self._recorder.finished) + len(self._pending) + len(self._building))
+                self._gave_up = True
 
     def forget(self) -> None:
         """After a fork: drop the parent's pending requests, which the parent exports."""
@@ -140,11 +141,9 @@ class Outlet:
         self._drain(everything=True)
         self._tell_lost()
 
-    def _give_up(self) -> None:
-        """Count the requests for which there is no more time."""
-        left = len(self._recorder.finished) + len(self._pending) + len(self._building)
+    def _give_up(self, left: int) -> None:
+        """Count requests for which there is no more time."""
         if left and not self._gave_up:
-            self._gave_up = True
             self._recorder.lose(_AT_END, left)
             logger.warning(_LEFT, left, os.getpid())
 
@@ -207,14 +206,12 @@ class Outlet:
         lost = dict(self._recorder.lost)
         observed = self._observed(past, earliest_ns)
         self._maker.look()
-        failed: list[Exception] = []
         self._building.extend(ready)
-        while self._building:
-            if self._stopping and self._is_late():
-                self._give_up()
-                while self._building:  # else the interpreter's end would walk over their records, again and again
-                    self._building.popleft().release()
-                break
+        self._build_all(past, lost, observed)
+
+    def _build_all(self, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
+        failed: list[Exception] = []
+        while self._building and not (self._stopping and self._is_late()):
             try:
                 self._build(self._building[0], past, lost, observed)
             except Exception as error:  # the others are whole
@@ -224,6 +221,9 @@ class Outlet:
         if failed:
             self._recorder.lose("export", len(failed))
             logger.warning(_NOT_EXPORTED, failed[-1])
+        self._give_up(len(self._building))
+        while self._building:  # else the interpreter's end would walk over their records, again and again
+            self._building.popleft().release()
 
     def _build(self, request: Request, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
         signals, resolution_ns = self._recorder.signals, self._recorder.config.max_resolution_ns

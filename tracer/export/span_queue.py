@@ -165,24 +165,25 @@ class _InParts(SpanExporter):
             return SpanExportResult.FAILURE
         for start in range(0, len(spans), self._part):
             part = spans[start : start + self._part]
-            self._began_s = time.monotonic()
-            if self._began_s > self.until_s:
+            if time.monotonic() > self.until_s:
                 self._give_up(len(spans) - start, _NO_TIME)
                 return SpanExportResult.FAILURE
-            result = self.exporter.export(part)
-            hide_here()  # it may have logged
-            if self.over:
-                return SpanExportResult.FAILURE
-            took_s, self._began_s = time.monotonic() - self._began_s, 0.0
-            self.failed = result is not SpanExportResult.SUCCESS
-            self._fails_slowly = self.failed and took_s > _SLOW_S
-            if self.failed:  # the next parts would fail in the same way, and take as long
+            self._export_part(part)
+            if self.failed or self.over:  # the next parts would fail in the same way, and take as long
                 self._give_up(len(spans) - start)
                 return SpanExportResult.FAILURE
             self.settled += len(part)
             if not self.ending:
                 time.sleep(_PAUSE_S if self._recorder.is_busy() else _PAUSE_ALONE_S)
         return SpanExportResult.SUCCESS
+
+    def _export_part(self, part: Sequence[ReadableSpan]) -> None:
+        self._began_s = time.monotonic()
+        result = self.exporter.export(part)
+        hide_here()  # it may have logged
+        took_s, self._began_s = time.monotonic() - self._began_s, 0.0
+        self.failed = result is not SpanExportResult.SUCCESS
+        self._fails_slowly = self.failed and took_s > _SLOW_S
 
     def _give_up(self, count: int, why: str = "the export failed") -> None:
         if not self.over:
