@@ -115,6 +115,8 @@ class Outlet:
             if thread.is_alive():
                 self._give_up(len(self._recorder.finished) + len(self._pending) + len(self._building))
                 self._gave_up = True
+            if left := self._recorder.lost[_AT_END]:
+                logger.warning(_LEFT, left, os.getpid())
 
     def forget(self) -> None:
         """After a fork: drop the parent's pending requests, which the parent exports."""
@@ -145,7 +147,6 @@ class Outlet:
         """Count requests for which there is no more time."""
         if left and not self._gave_up:
             self._recorder.lose(_AT_END, left)
-            logger.warning(_LEFT, left, os.getpid())
 
     def _tell_lost(self) -> None:
         for queue in self._queues:
