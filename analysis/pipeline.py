@@ -23,7 +23,7 @@ from whywait.analysis.spans.activities import Activities, RawWaits, joined, reco
 from whywait.analysis.spans.clean import clean, finding
 from whywait.analysis.spans.guessed_activities import guessed_activities
 from whywait.analysis.spans.held_loop import seen_instead
-from whywait.analysis.spans.requests import find_requests, request_table
+from whywait.analysis.spans.requests import LOST_RECORDS, find_requests, request_table
 from whywait.analysis.spans.span_table import KEPT, SpanTable, span_table, taken
 from whywait.analysis.text import counted
 
@@ -47,7 +47,8 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     requests, more = find_requests(spans, recorded)
     findings += more
     if len(requests.row) == 0:
-        raise InputError(f"no request in {counted(len(spans.start), 'span')}: {seen_instead(cleaned.spans)}")
+        lost = "".join(f". {one.message}" for one in findings if one.code == LOST_RECORDS)
+        raise InputError(f"no request in {counted(len(spans.start), 'span')}: {seen_instead(cleaned.spans)}{lost}")
     guessed = guessed_activities(spans, requests.row[requests.foreign])
     activities = recorded
     if guessed is not None:

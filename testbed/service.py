@@ -27,7 +27,9 @@ def traced_service(
         sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port),
         "--loop", loop, "--log-level", "warning",
     ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={"WHYWAIT_EXIT_S": "20", **os.environ, **environment}, stderr=subprocess.PIPE
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_up(process, url)

@@ -39,6 +39,7 @@ from whywait.tracer.host.own_thread import all_threads
 
 settings.register_profile("whywait", deadline=None)  # no test fails on an absolute time
 settings.load_profile("whywait")
+os.environ.setdefault("WHYWAIT_EXIT_S", "20")  # what a service traced is complete, also where this machine is busy
 
 
 def _patched() -> dict[str, Any]:

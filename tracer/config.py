@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TypeVar
@@ -56,6 +57,7 @@ class Config:
     # what of a request's values is removed where it may be a secret: "secrets" (docs/in-your-process/privacy.md),
     # "parameters": also what a route's parameters are in paths, or "nothing"
     redact: str = REDACT_SECRETS
+    exit_s: float = 0.8  # how long the process's end may wait for its last traces; what is then left is counted
     response_headers: bool = False  # of ASGI servers: traceresponse, and Server-Timing with the wait before the handler
 
 
@@ -82,6 +84,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         locks=environ.get("WHYWAIT_LOCKS", "").strip() or plain.locks,
         keep=read("WHYWAIT_KEEP", plain.keep, _KEEP.__getitem__, " or ".join(_KEEP)),
         tell_open_ns=read("WHYWAIT_TELL_OPEN_S", plain.tell_open_ns, _seconds_ns, "a number of seconds, or 0 for never"),
+        exit_s=read("WHYWAIT_EXIT_S", plain.exit_s, partial(_within, 0, inf), "a number of seconds"),
         redact=read("WHYWAIT_REDACT", plain.redact, _REDACT.__getitem__, "secrets, parameters or nothing"),
         response_headers=read("WHYWAIT_RESPONSE_HEADERS", plain.response_headers, _SWITCH.__getitem__, "1 or 0"),
         slow_ns=read("WHYWAIT_SLOW_MS", None, _length_ns, "a number above 0, such as 250"),

@@ -72,6 +72,7 @@ SIGNALS: Final = "whywait.signals"  # string[], the observed signals (SIGNAL_*)
 INCOMPLETE: Final = "whywait.incomplete"  # string[], why the trace is incomplete; absent when complete
 LOST: Final = "whywait.lost"  # int, records dropped and probes removed in this process so far
 LOST_KINDS: Final = "whywait.lost.kinds"  # string[], the same by kind, such as "3 × request"
+LOST_SPAN: Final = "whywait: what was lost"  # a process's last span, with both, if it lost anything: a trace of its own
 WEIGHT: Final = "whywait.weight"  # float, how many requests this one represents; absent: 1
 KEPT: Final = (
     "whywait.kept"  # why it was kept: "slow", "error", "share", "new", "unfinished"; absent where all are kept

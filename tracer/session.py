@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from _thread import RLock
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,11 +55,13 @@ _NOT_FOLLOWED: Final = (
 _CHILD_UNTRACED: Final = (
     "whywait: cannot trace the forked process %d: %r. The process continues; its requests are missing from the traces."
 )
+_STOP_S: Final = 20.0  # the longest that `stop` waits in a process that goes on
 
 
 class _Session:
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._until_s = 0.0  # of the monotonic clock: until when its close waits
         self.recorder = Recorder(config)
         self._undo: list[Callable[[], None]] = []
         self._processors: list[SpanProcessor] = []
@@ -93,8 +96,8 @@ class _Session:
         # knows all processors of ours, so after the last of them
         maker = SpanMaker(tracer_provider, self._tracer, is_ours=is_ours)
         self.recorder.makes_later = maker.is_alone
-        self.outlet = Outlet(self.recorder, maker, self.follow_host)
-        self._undo.append(self.outlet.stop)
+        self.outlet = Outlet(self.recorder, maker, self.follow_host, self._queues)
+        self._undo.append(lambda: self.outlet.stop(self._left_s()))
         self._undo += [self.recorder.close, partial(record_open, self.recorder), roots.close]
 
     def _attach(self, processor: SpanProcessor) -> None:
@@ -153,7 +156,7 @@ class _Session:
         recorder.active = self.recorder
         self._undo.append(_deactivate)
         self._metrics = metrics.install(__version__, self.provider.resource)
-        self._undo.append(self._metrics.end)  # before the totals are dropped
+        self._undo.append(lambda: self._metrics.end(self._left_s() / 4))  # before the totals are dropped
         run_queue = (s.SIGNAL_RUN_QUEUE,) if thread_clocks.run_queue_available() else ()
         native = (s.SIGNAL_NATIVE_CORE,) if core.name == native_core.NATIVE else ()
         install_all(self)
@@ -162,7 +165,10 @@ class _Session:
 
     def stop(self) -> None:
         """Stop the session; a probe calls this at the end of the process."""
-        stop()
+        stop(ending=True)
+
+    def _left_s(self) -> float:
+        return max(self._until_s - time.monotonic(), 0.0)
 
     def let_go(self) -> None:
         """In a forked child: what cannot wait until `abandon`, such as the files, whose numbers the child may give to
@@ -181,7 +187,8 @@ class _Session:
         self._metrics.abandon()
         provider.release_after_fork(self._providers, self._processors, self._queues, ours=self._is_ours)
 
-    def close(self) -> None:
+    def close(self, within_s: float = 0.0) -> None:
+        self._until_s = time.monotonic() + within_s
         self._moving.acquire(timeout=1)  # kept: nothing follows a closed session
         take_out_all(self.recorder)
         while self._undo:
@@ -259,13 +266,14 @@ def start(
             logger.warning(_UNTRACED, os.getpid(), error)
 
 
-def stop() -> None:
-    """Stop tracing: export finished requests, remove every patch, end every thread of whywait."""
+def stop(*, ending: bool = False) -> None:
+    """Stop tracing: export finished requests, remove every patch, end every thread of whywait. `ending`: within
+    `Config.exit_s`, since the process ends; what is then left is counted."""
     with _process.lock:
         _process.end_waiting()
         session, _process.session = _process.session, None
         if session is not None:
-            session.close()
+            session.close(session.config.exit_s if ending else max(session.config.exit_s, _STOP_S))
             run_summary.add(session.recorder.totals.decisions(), len(session.recorder.loops))
 
 

@@ -5,7 +5,9 @@ span in it is the handler. Else the window is that span.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -119,13 +121,29 @@ def _marked(spans: SpanTable, roots: Ints) -> list[Finding]:
 
 
 def _lost(spans: SpanTable, roots: Ints) -> list[Finding]:
-    lost = spans.ints(roots, schema.LOST)
-    most = int(lost.max(initial=0))
-    if most <= 0:
+    rows = np.concatenate([roots, np.flatnonzero(spans.names == schema.LOST_SPAN)])
+    lost = spans.ints(rows, schema.LOST)
+    rows = rows[lost > 0][np.argsort(lost[lost > 0], kind="stable")]
+    whose = zip(
+        spans.services[rows].tolist(), *(map(str, spans.values(rows, key)) for key in schema.PROCESS_KEYS), strict=True
+    )
+    most = dict(zip(whose, rows.tolist(), strict=True))  # of each process: counts only grow
+    if not most:
         return []
-    kinds = spans.attributes[roots[int(lost.argmax())]].get(schema.LOST_KINDS)
-    said = ", ".join(str(one) for one in kinds) if isinstance(kinds, list) and kinds else "of unknown kind"
-    return [Finding(LOST_RECORDS, f"the traced process lost records or a probe: {said}", most)]
+    of_each = np.array(list(most.values()), dtype=np.int64)
+    kinds = _summed(spans.values(of_each, schema.LOST_KINDS))
+    said = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items())) or "of unknown kind"
+    total = int(spans.ints(of_each, schema.LOST).sum())
+    return [Finding(LOST_RECORDS, f"the traced process lost records or a probe: {said}", total)]
+
+
+def _summed(told: Iterable[Any]) -> Counter[str]:
+    """Add up what processes tell as "3 × request"."""
+    found: Counter[str] = Counter()
+    for one in chain.from_iterable(one for one in told if isinstance(one, list)):
+        number, _, kind = str(one).partition(" × ")
+        found[kind] += int(number) if number.isdecimal() else 0
+    return found
 
 
 def _skewed(spans: SpanTable, roots: Ints) -> list[Finding]:

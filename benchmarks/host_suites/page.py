@@ -142,15 +142,17 @@ def _counts(results: Sequence[SuiteResult], before: str) -> list[str]:
         for row in earlier.get(python, {}).values():
             lines.append(row if "³" in row else row.replace(" |", "³ |", 1))
         lines.append("")
-    if any(result.lender for result in results):
+    if any(result.lender for result in results) or "¹" in before:
         lines.append("¹ not shipped by this interpreter: taken from another's `test` folder, for both ways.")
     if any(result.is_older for result in results):
         lines += ["", "² run with earlier sources of the tracer than the rows without this mark."]
     if any(earlier.values()):
-        when = re.search(r"of the page of ([0-9-]+)", before) or re.search(r"^- when: ([0-9-]+)", before, re.MULTILINE)
+        when = re.search(r"^³.* (?:of|from) ([0-9-]+)", before, re.MULTILINE) or re.search(
+            r"^- when: ([0-9-]+)", before, re.MULTILINE
+        )
         lines += [
             "",
-            f"³ not run again, nor counted above: the row of the page of {when[1] if when else 'an unknown day'}.",
+            f"³ not run again, nor counted above: the row of the latest page that had it, from {when[1] if when else 'an unknown day'} on.",
         ]
     return lines
 

@@ -77,7 +77,7 @@ def play(program: Program, loop: str, found: Mapping[str, str], load: tuple[Load
         stamps, port = Path(scratch) / "stamps", free_port()
         stamps.touch()
         environment = {
-            **os.environ, **found, **program.environment, "STREET_STAMPS": str(stamps), "STREET_PORT": str(port),
+            "WHYWAIT_EXIT_S": "20", **os.environ, **found, **program.environment, "STREET_STAMPS": str(stamps), "STREET_PORT": str(port),
             "STREET_LOOP": loop, "PYTHONPATH": os.pathsep.join([str(ROOT), str(PROGRAMS)]), **stage.environment,
         }  # fmt: skip
         with open(Path(scratch) / "said", "w+") as said:

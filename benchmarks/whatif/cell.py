@@ -74,6 +74,7 @@ def _run(cell: Cell, folder: Path, seconds: float) -> float:
         behind = stack.enter_context(service_behind())
         environment = {
             **os.environ, "SETTINGS": json.dumps(dict(cell.settings)), "DOWNSTREAM": behind, "WHYWAIT_KEEP": "all",
+            "WHYWAIT_EXIT_S": "20",
         }  # fmt: skip
         command = [
             sys.executable, "-m", "whywait", "run", "--output", str(folder / "traces"), "--", sys.executable, "-m", "uvicorn",

@@ -17,7 +17,8 @@ import httpx
 
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 180.0  # training included, on a slow machine
-STOP_GRACE_S: Final = 60.0  # the tracer may take 40 to write what is left; killed before, its requests lack their roots
+STOP_GRACE_S: Final = 60.0
+_TRACES_S: Final = 40.0  # for the last traces; a process killed before has written requests without their roots
 LOG_LINES: Final = 8
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -74,7 +75,7 @@ def running(plan: ServerPlan, waiting: Callable[[], None]) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **plan.environment},
+            env={"WHYWAIT_EXIT_S": str(_TRACES_S), **os.environ, **plan.environment},
             start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
             preexec_fn=_die_with_parent(os.getpid()),
         )

@@ -86,5 +86,5 @@ def test_a_row_that_is_not_run_again_is_kept_with_its_day() -> None:
     again = page(both[:1], [], [], first)[0]
     assert "| `one` |" in again
     assert "| `two`³ |" in again
-    assert "the page of 2020-02-20" in again
+    assert "from 2020-02-20 on" in again
     assert page(both[:1], [], [], again)[0] == again, "the row keeps its mark and its day"

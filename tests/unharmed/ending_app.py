@@ -26,6 +26,13 @@ async def work() -> str:
     return "done"
 
 
+@app.get("/parts")
+async def parts() -> str:
+    """A request of many records: its spans take tens of milliseconds to build."""
+    await asyncio.gather(*(asyncio.sleep(0.02 + number * 1e-5) for number in range(400)))
+    return "done"
+
+
 @app.get("/hang")
 async def hang() -> None:
     await asyncio.sleep(60)

@@ -3,12 +3,14 @@
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,13 +20,21 @@ from testbed.service import free_port
 from tests.children import heed_interrupts
 from tests.tracer.conftest import read
 from tests.unharmed.serving import traced
+from whywait import analysis
 from whywait.tracer.host.native import native_core
 from whywait.tracer.hotpath import core
 
 REQUESTS = 30
+CLIENTS = 16
+MANY = 300  # of `/parts`: with them the exporter is some seconds behind
 MORE_S = 1.0
-PATIENCE_S = 30
+PATIENCE_S = 60
 GRACE_S = 1
+
+
+@pytest.fixture(autouse=True)
+def _the_time_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WHYWAIT_EXIT_S", raising=False)
 
 
 class End(NamedTuple):
@@ -57,7 +67,7 @@ def until_served(port: int) -> None:
         time.sleep(0.02)
 
 
-def ended(way: str, loop: str, output: Path | None) -> End:
+def ended(way: str, loop: str, output: Path | None, *, parts: int = 0) -> End:
     port = free_port()
     command = [
         sys.executable, "-m", "uvicorn", "tests.unharmed.ending_app:app", "--port", str(port), "--log-level",
@@ -74,6 +84,8 @@ def ended(way: str, loop: str, output: Path | None) -> End:
             until_served(port)
             for _ in range(REQUESTS):
                 get(port, "/work")
+            with ThreadPoolExecutor(CLIENTS) as clients:
+                list(clients.map(lambda _: get(port, "/parts"), range(parts)))
         if way == "hang":
             hang(port)
         start_s = time.monotonic()
@@ -101,6 +113,30 @@ def test_an_end_is_the_services_own(way: str, loop: str, tmp_path: Path) -> None
     roots = [span for span in spans if span["root"] and span.parent_id]
     served = [span for span in spans if span.span_id in {one.parent_id for one in roots}]
     assert sum(span.name.startswith("GET /work") for span in served) == REQUESTS
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGINT", "exit"])
+def test_a_backlog_does_not_delay_the_end_and_what_it_costs_is_told(way: str, tmp_path: Path) -> None:
+    """The report counts each request that was answered: as analysed, as lost at the end, or by its spans."""
+    plain = ended(way, "uvloop", None, parts=MANY)
+    found = ended(way, "uvloop", tmp_path / "traces", parts=MANY)
+    assert found.code == plain.code
+    assert found.took_s <= plain.took_s + MORE_S
+    result = analysis.analyze(tmp_path / "traces")
+    answered = result.requests["endpoint"].isin(["GET /work", "GET /parts"]).sum()
+    (told,) = [one for one in result.findings if one.code == "lost-records"]
+    (lost,) = re.findall(r"(\d+) × request at the process's end", told.message)
+    # on a busy machine the time may be over in the midst of a request's spans
+    unwritten = sum(map(int, re.findall(r"(\d+) × span for the file", told.message)))
+    assert 0 <= REQUESTS + MANY - answered - int(lost) <= unwritten
+
+
+def test_with_more_time_a_backlog_is_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHYWAIT_EXIT_S", "60")
+    ended("SIGTERM", "uvloop", tmp_path / "traces", parts=MANY)
+    result = analysis.analyze(tmp_path / "traces")
+    assert len(result.requests) == REQUESTS + MANY
+    assert not [one for one in result.findings if one.code == "lost-records"]
 
 
 def test_a_service_that_does_not_come_up_ends_as_without(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import threading
 import time
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from operator import attrgetter
 from time import perf_counter_ns
 from typing import Final, TypeVar
 
 from whywait.tracer.export.sdk_spans import SpanMaker
+from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.wall_clock import Clock
 from whywait.tracer.host.own_thread import OwnThread, all_threads, hide_here
 from whywait.tracer.hotpath.opening.unfinished import tell_open
@@ -30,7 +32,7 @@ from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_Q
 from whywait.tracer.spans import request_spans
 from whywait.tracer.spans.past import Past, ended_after
 from whywait.tracer.spans.pools.history import PoolPast, Window
-from whywait.tracer.spans.run_spans import background_span
+from whywait.tracer.spans.run_spans import background_span, lost_span
 
 _LINGER_NS = 1_000_000_000  # how long an ended request is kept for jobs that outlive it
 # A computing thread makes each waiter for the GIL wait a whole switch interval, 5 ms, at each thread change of a
@@ -48,10 +50,13 @@ _NOT_EXPORTED: Final = (
 )
 _LEFT: Final = (
     "whywait: %d finished requests of process %d are missing from the traces: there was no more time at its end to build "
-    "their spans."
+    "their spans. With WHYWAIT_EXIT_S (seconds) it waits for them."
 )
 _REST_INTERVALS: Final = 3  # the next one after one without work
-_STOP_S: Final = 10.0  # the longest that `stop` waits
+# of the time that `stop` has: for building spans, and for exporting them; the rest is for what tells of the loss
+_BUILDING, _EXPORTING = 0.65, 0.9
+_AHEAD: Final = 4_096  # spans in each queue, beyond which none are built at the end: they would compete for the GIL
+_AT_END: Final = "request at the process's end, for which there was no more time (WHYWAIT_EXIT_S)"
 _NO_SAMPLES: Final = (
     "whywait: continues without samples of thread states: %s. Waits for the GIL and for untraced locks are part of "
     "unexplained. Run `whywait doctor` for the reason."
@@ -66,16 +71,21 @@ T = TypeVar("T", HolderSeen, Occupancy, ThreadLife)
 class Outlet:
     """Exports the recorder's finished requests. Call `start`, then `stop`; a forked child starts a new one."""
 
-    def __init__(self, recorder: Recorder, maker: SpanMaker, follow: Callable[[], None]) -> None:
-        """`follow` is called at each interval: a service may have changed its provider."""
+    def __init__(
+        self, recorder: Recorder, maker: SpanMaker, follow: Callable[[], None], queues: Sequence[SpanQueue] = ()
+    ) -> None:  # fmt: skip
+        """`follow` is called at each interval: a service may have changed its provider. `queues` are whywait's own."""
         self._recorder = recorder
         self._maker = maker
         self._follow = follow
+        self._queues = queues
         self._clock = Clock()
         self._pending: deque[Request] = deque()
         self._building: deque[Request] = deque()
         self._wake = threading.Event()
         self._stopping = False
+        self._until_s = self._building_until_s = inf
+        self._gave_up = False  # the thread has not ended in time: what it had left is counted
         self._samples: Samples | None = None
         self._memory = Memory()
         self._sampler_lost = False
@@ -91,16 +101,21 @@ class Outlet:
         self._thread = OwnThread("whywait-export", self._run)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Export the remaining requests and end the thread."""
+    def stop(self, within_s: float) -> None:
+        """Export the remaining requests, tell in a last span what was lost, and end the thread."""
+        now_s = time.monotonic()
+        self._until_s, self._building_until_s = now_s + _EXPORTING * within_s, now_s + _BUILDING * within_s
+        for queue in self._queues:
+            queue.hurry(self._until_s)
         self._stopping = True
         self._wake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread.ident != get_ident():
-            thread.join(timeout=_STOP_S)
-            left = len(self._recorder.finished) + len(self._pending) + len(self._building)
-            if thread.is_alive() and left:
-                self._recorder.lose("request", left)
+            thread.join(timeout=within_s)
+            if thread.is_alive():
+                self._give_up(len(self._recorder.finished) + len(self._pending) + len(self._building))
+                self._gave_up = True
+            if left := self._recorder.lost[_AT_END]:
                 logger.warning(_LEFT, left, os.getpid())
 
     def forget(self) -> None:
@@ -126,6 +141,32 @@ class Outlet:
             self._look_at_sampler()
             self._recorder.sampler.end()
         self._drain(everything=True)
+        self._tell_lost()
+
+    def _give_up(self, left: int) -> None:
+        """Count requests for which there is no more time."""
+        if left and not self._gave_up:
+            self._recorder.lose(_AT_END, left)
+
+    def _tell_lost(self) -> None:
+        for queue in self._queues:
+            queue.settle()
+        lost = dict(self._recorder.lost)
+        if lost:
+            try:
+                self._maker.make(lost_span(lost, new_trace_id(), perf_counter_ns()), self._clock.unix_ns)
+            except Exception as error:
+                logger.warning(_NOT_EXPORTED, error)
+
+    def _is_late(self) -> bool:
+        """At the end: wait while the queues have enough to export, and return whether the time is over."""
+        while (
+            self._queues
+            and min(one.waiting for one in self._queues) > _AHEAD
+            and time.monotonic() < self._building_until_s
+        ):
+            time.sleep(_PAUSE_BEHIND_S)
+        return time.monotonic() >= self._building_until_s
 
     def _drain(self, *, everything: bool) -> None:
         try:
@@ -166,9 +207,12 @@ class Outlet:
         lost = dict(self._recorder.lost)
         observed = self._observed(past, earliest_ns)
         self._maker.look()
-        failed: list[Exception] = []
         self._building.extend(ready)
-        while self._building:
+        self._build_all(past, lost, observed)
+
+    def _build_all(self, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
+        failed: list[Exception] = []
+        while self._building and not (self._stopping and self._is_late()):
             try:
                 self._build(self._building[0], past, lost, observed)
             except Exception as error:  # the others are whole
@@ -178,6 +222,9 @@ class Outlet:
         if failed:
             self._recorder.lose("export", len(failed))
             logger.warning(_NOT_EXPORTED, failed[-1])
+        self._give_up(len(self._building))
+        while self._building:  # else the interpreter's end would walk over their records, again and again
+            self._building.popleft().release()
 
     def _build(self, request: Request, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
         signals, resolution_ns = self._recorder.signals, self._recorder.config.max_resolution_ns

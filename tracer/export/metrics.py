@@ -16,7 +16,6 @@ from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import Recorder
 
 NOT_KEPT: Final = "no"
-_END_MS: Final = 5_000
 
 
 class Metrics:
@@ -25,9 +24,9 @@ class Metrics:
     def __init__(self, provider: Any = None) -> None:
         self._provider = provider  # ours; None: the host's
 
-    def end(self) -> None:
+    def end(self, within_s: float) -> None:
         if self._provider is not None:
-            self._provider.shutdown(timeout_millis=_END_MS)
+            self._provider.shutdown(timeout_millis=within_s * 1_000)
             self.abandon()
 
     def abandon(self) -> None:

@@ -32,6 +32,7 @@ from whywait.tracer.redaction.spans import Redaction
 # how long `stop` waits at most for spans that are still queued
 _FILE_STOP_S = 30.0
 _COLLECTOR_STOP_S = 10.0
+_GONE: Final = "oldest trace file, over WHYWAIT_OUTPUT_MAX_MB"
 _NOT_ENCODED: Final = "whywait: could not encode spans, which are dropped and counted: %r"
 _NOT_WRITTEN: Final = (
     "whywait: could not write its traces: %s. Until it can, spans are dropped and counted. Free some space, or choose "
@@ -99,7 +100,7 @@ def file_queue(output: Path, bound_bytes: int, recorder: Recorder) -> SpanQueue:
         path = path.with_name(f"{path.name}.gz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = TraceFile(path, bound_bytes)
+        file = TraceFile(path, bound_bytes, lambda count: recorder.lose(_GONE, count) if count else None)
     except OSError as error:
         raise ConfigError(f"cannot write traces to {path}: {error.strerror}; choose another output") from error
     return SpanQueue(

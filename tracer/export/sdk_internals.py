@@ -22,6 +22,8 @@ needs: Final = (
     "opentelemetry.metrics._internal._METER_PROVIDER",
     "opentelemetry.metrics._internal._METER_PROVIDER_SET_ONCE",
     "opentelemetry.sdk._shared_internal.BatchProcessor._at_fork_reinit",
+    "opentelemetry.sdk._shared_internal.BatchProcessor._schedule_delay",
+    "opentelemetry.sdk._shared_internal.BatchProcessor._worker_awaken",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._lock",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._span_processors",
     "opentelemetry.sdk.trace.Tracer._instrumentation_scope",
@@ -36,6 +38,7 @@ needs: Final = (
 
 E = TypeVar("E")
 _RANDOM: Final = SystemRandom()
+_HURRY_S: Final = 0.01
 
 
 class _Told(Once):
@@ -168,6 +171,12 @@ def ending_at_fork(exporter: SpanExporter) -> Iterator[None]:
         yield
     finally:
         BatchProcessor._at_fork_reinit = plain  # type: ignore[method-assign]
+
+
+def hurry(queue: Any) -> None:
+    """Have the queue export what it has at once, from now on."""
+    queue._schedule_delay = _HURRY_S
+    queue._worker_awaken.set()
 
 
 def end_at_fork(queue: Any) -> None:

@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from whywait.tracer.export.sdk_internals import default_room, end_at_fork, ending_at_fork, name_thread, queue_of
+from whywait.tracer.export.sdk_internals import default_room, end_at_fork, ending_at_fork, hurry, name_thread, queue_of
 from whywait.tracer.host.own_thread import hide_here, signals_of_host
 from whywait.tracer.hotpath.recorder import Recorder, logger
 
@@ -24,6 +25,10 @@ _SLOW_S: Final = 0.5  # a part that failed after a longer time is not retried at
 _BATCH: Final = 2_048
 _PAUSE_S: Final = 0.002
 _THREAD: Final = "whywait-queue"
+_SETTLE_S: Final = 0.001
+_GRACE_S: Final = 0.05  # for the part that is being exported when the time is over
+_LAST_S: Final = 0.2  # the least for a last span, which tells what was lost
+_NO_TIME: Final = "there was no more time for them"
 _DROPS: Final = (
     "whywait: drops spans: %s does not accept them (%s). The service continues, and reports count the dropped spans. "
     "Check that %s can be reached or written to."
@@ -47,6 +52,7 @@ class SpanQueue(BatchSpanProcessor):
         self._target = target
         self._numbers = itertools.count(1)
         self._accepted = 0
+        self._until_s = inf
         with ending_at_fork(self._parts), signals_of_host():
             if any(name.startswith("OTEL_BSP_") for name in os.environ):
                 super().__init__(self._parts)
@@ -67,7 +73,7 @@ class SpanQueue(BatchSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK. Queue the span, or drop and count it if the queue is full."""
-        if span.context is None or not span.context.trace_flags.sampled:
+        if span.context is None or not span.context.trace_flags.sampled or self._parts.over:
             return
         queued = self._accepted - self._parts.taken
         if queued >= self.room or (queued >= ROOM_IDLE and self._parts.is_idle()):
@@ -76,15 +82,39 @@ class SpanQueue(BatchSpanProcessor):
         self._accepted = next(self._numbers)
         self._queue.emit(span)
 
+    def hurry(self, until_s: float) -> None:
+        """Export at once what waits and what comes, until this time of the monotonic clock, or for `stop_s` if that is
+        shorter; then give it up."""
+        self._until_s = self._parts.until_s = min(until_s, time.monotonic() + self._stop_s)
+        self._parts.ending = True
+        hurry(self._queue)
+
+    def settle(self) -> None:
+        """After `hurry`: wait until everything is exported or given up. Then one more span is taken."""
+        while self.waiting and time.monotonic() < self._until_s + _GRACE_S:
+            if self._parts.is_hopeless():
+                self._parts.shutdown()  # it may be pausing between two tries
+            time.sleep(_SETTLE_S)
+        if self.waiting > 0:
+            self._give_up_rest()
+        else:
+            self._parts.until_s = inf
+
+    def _give_up_rest(self) -> None:
+        """Also what an exporter that does not answer has in its hands."""
+        if not self._parts.over:
+            self._parts.over = True
+            left = next(self._numbers) - 1 - self._parts.settled
+            if left > 0:
+                self._parts.lose(left, _NO_TIME)
+
     def shutdown(self) -> None:
         self._parts.ending = True
         if self._parts.is_hopeless():
-            self._parts.shutdown()  # it may be pausing between two tries
-        self._queue.shutdown(timeout_millis=self._stop_s * 1_000)
-        self._parts.over = True
-        left = next(self._numbers) - 1 - self._parts.settled
-        if left > 0:
-            self._parts.lose(left, f"some were left after {self._stop_s:g} s")
+            self._parts.shutdown()
+        timeout_s = 0.0 if self._parts.over else min(max(self._until_s - time.monotonic(), _LAST_S), self._stop_s)
+        self._queue.shutdown(timeout_millis=timeout_s * 1_000)
+        self._give_up_rest()
         if self._parts.lost:
             logger.warning(_DROPPED, self._parts.lost, os.getpid(), self._target)
 
@@ -116,6 +146,7 @@ class _InParts(SpanExporter):
         self._fails_slowly = False
         self._is_shut = False
         self._began_s = 0.0  # of the part that is being exported
+        self.until_s = inf  # then what is left is given up
 
     def is_idle(self) -> bool:
         """Whether the exporter appears to be blocked."""
@@ -134,25 +165,30 @@ class _InParts(SpanExporter):
             return SpanExportResult.FAILURE
         for start in range(0, len(spans), self._part):
             part = spans[start : start + self._part]
-            self._began_s = time.monotonic()
-            result = self.exporter.export(part)
-            hide_here()  # it may have logged
-            if self.over:
+            if time.monotonic() > self.until_s:
+                self._give_up(len(spans) - start, _NO_TIME)
                 return SpanExportResult.FAILURE
-            took_s, self._began_s = time.monotonic() - self._began_s, 0.0
-            self.failed = result is not SpanExportResult.SUCCESS
-            self._fails_slowly = self.failed and took_s > _SLOW_S
-            if self.failed:  # the next parts would fail in the same way, and take as long
+            self._export_part(part)
+            if self.failed or self.over:  # the next parts would fail in the same way, and take as long
                 self._give_up(len(spans) - start)
                 return SpanExportResult.FAILURE
             self.settled += len(part)
-            time.sleep(_PAUSE_S if self._recorder.is_busy() else _PAUSE_ALONE_S)
+            if not self.ending:
+                time.sleep(_PAUSE_S if self._recorder.is_busy() else _PAUSE_ALONE_S)
         return SpanExportResult.SUCCESS
 
-    def _give_up(self, count: int) -> None:
+    def _export_part(self, part: Sequence[ReadableSpan]) -> None:
+        self._began_s = time.monotonic()
+        result = self.exporter.export(part)
+        hide_here()  # it may have logged
+        took_s, self._began_s = time.monotonic() - self._began_s, 0.0
+        self.failed = result is not SpanExportResult.SUCCESS
+        self._fails_slowly = self.failed and took_s > _SLOW_S
+
+    def _give_up(self, count: int, why: str = "the export failed") -> None:
         if not self.over:
+            self.lose(count, why)
             self.settled += count
-            self.lose(count, "the export failed")
 
     def lose(self, count: int, why: str) -> None:
         """Count dropped spans; log the first."""

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,12 +16,16 @@ _FAST = 1  # the level: two thirds of the default's time for a fifth more bytes,
 class TraceFile:
     """A text file of lines. Raises OSError when created, never later. The file is made with its first
     line, for its owner alone; nothing is buffered (a forked child would write it again), and several processes may
-    append. A *.gz file has a member for each line. With `bound_bytes` full parts follow one another, and the oldest files of the output go."""
+    append. A *.gz file has a member for each line. With `bound_bytes` full parts follow one another, and the oldest files of
+    the output go: `gone` is told how many."""
 
-    def __init__(self, path: str | os.PathLike[str], bound_bytes: int = 0) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], bound_bytes: int = 0, gone: Callable[[int], None] = lambda _: None
+    ) -> None:  # fmt: skip
         self._first = self._path = Path(path)
         self._part = 0
         self._bound_bytes = bound_bytes
+        self._gone = gone
         self._file: OwnFile | None = None
         if os.path.lexists(path):
             self._open()
@@ -48,7 +53,8 @@ class TraceFile:
             self._torn = False
             fd = self._open()
             if self._bound_bytes:
-                make_room(self._path, self._bound_bytes - self._bound_bytes // PARTS)
+                removed = make_room(self._path, self._bound_bytes - self._bound_bytes // PARTS)
+                self._gone(len(removed))
         return fd
 
     def write(self, line: str) -> int:

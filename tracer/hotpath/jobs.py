@@ -21,6 +21,7 @@ from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Activity, Job, Pool
 
 NO_QUEUE_NS = 20_000  # off CPU for less: the run queue is not read
+NO_QUEUE_OF_MANY_NS = 1_000_000  # the same of a worker between two jobs, in a request that sums most of them
 JOB_ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, count as on CPU throughout
 RESTED_NS = 30_000_000  # after which the sampler may sample a thread less often
 _PLAINLY = (FunctionType, type)  # of callables that stand for themselves
@@ -157,8 +158,10 @@ def take_over(worker: Worker, job: Job) -> bool:
         return True
     job.idle_since_ns = since_ns
     idle_ns = now - since_ns
+    request = job.request
+    least_ns = NO_QUEUE_NS if request.records_left >= request.sums_from else NO_QUEUE_OF_MANY_NS
     # below that, it came from its job before
-    run_queue = job.run_queue_ns = run_queue_ns() if idle_ns >= NO_QUEUE_NS else before
+    run_queue = job.run_queue_ns = run_queue_ns() if idle_ns >= least_ns else before
     job.step_cpu_ns = worker.cpu.at(now, JOB_ON_CPU_NS)
     job.handover_cpu_ns = job.step_cpu_ns - idle_cpu
     if run_queue is not None and before is not None:

@@ -44,7 +44,7 @@ class Session(Protocol):
         """OpenTelemetry's tracer provider of the session."""
 
     def stop(self) -> None:
-        """Stop the session, as `whywait.stop` does."""
+        """Stop the session at the end of the process, as `whywait.stop(ending=True)` does."""
 
 
 class Probe(Protocol):

@@ -52,7 +52,7 @@ _LOOP_ENDS: Final[dict[str, Ends]] = {
     "hypercorn.asyncio.task_group.TaskGroup.__aexit__": _is_cancelled,
 }
 _LAST: Final = -1_000  # after everything else at the child's end
-_SOON_S: Final = 0.9  # the longest that a process which ends at once is kept
+_SOON_S: Final = 0.1  # beside the time that the session takes for its traces
 
 
 def install(session: Session) -> Undo:
@@ -129,10 +129,10 @@ def _recording(recorder: Recorder, plain: Any, ends: Ends) -> Any:
 
 
 def _stop_soon(session: Session) -> None:
-    """Stop the session, for at most `_SOON_S`. In a thread: the caller may hold any lock."""
+    """Stop the session, for a bounded time. In a thread: the caller may hold any lock."""
     stopping = OwnThread("whywait-stop", session.stop)
     stopping.start()
-    stopping.join(_SOON_S)
+    stopping.join(session.recorder.config.exit_s + _SOON_S)
 
 
 def _end_with_child(session: Session, patches: Patches) -> None:

@@ -21,7 +21,7 @@ from whywait.tracer.sampler.shared import thread_records
 from whywait.tracer.sampler.shared.pool_table import WatchTable
 from whywait.tracer.sampler.shared.thread_records import MESSAGE_SIZE, MESSAGES
 
-_STOP_S: Final = 2.0
+_STOP_S: Final = 0.3  # the child ends at once, unless it hangs
 _LAUNCH_S: Final = 0.5
 # without a sweep for this time, and this many checks, it hangs: one check may come right after a pause of both
 _HANGS_S: Final = 2 * thread_records.REST_S

@@ -39,12 +39,16 @@ def _root(attributes: Attributes, root: spec.Root) -> None:
     attributes.update(root.window)
     if root.decision is not None:
         attributes[s.WEIGHT], attributes[s.KEPT] = root.decision.weight, root.decision.why
-    if root.lost:
-        attributes[s.LOST] = sum(root.lost.values())
-        attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(root.lost.items())]
+    _lost(attributes, root)
     put_known(attributes, {s.UNTESTED: untested(), s.UNFINISHED: root.unfinished})
     if root.dropped:
         attributes[s.INCOMPLETE] = [f"{root.dropped} records over the limit of one request were dropped"]
+
+
+def _lost(attributes: Attributes, about: spec.Root | spec.AboutLost) -> None:
+    if about.lost:
+        attributes[s.LOST] = sum(about.lost.values())
+        attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(about.lost.items())]
 
 
 def _job(attributes: Attributes, job: spec.AboutJob) -> None:
@@ -139,5 +143,6 @@ _WRITERS: Final[dict[type, Callable[[Attributes, Any], None]]] = {
     spec.AboutWait: _wait,
     spec.AboutBlock: _block,
     spec.AboutPhase: _phase,
+    spec.AboutLost: _lost,
     spec.AboutRequest: lambda attributes, request: attributes.update(request.values),
 }

@@ -1,6 +1,6 @@
 """The spans of stretches in which an activity ran: blocks of the loop, phases, calls on a device."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
@@ -12,7 +12,7 @@ from whywait.tracer.spans.blockers import occupants
 from whywait.tracer.spans.pools.device_queue import Position, position_of
 from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.span_spec import AboutBlock, AboutPhase, AboutWait, SpanSpec
+from whywait.tracer.spans.span_spec import AboutBlock, AboutLost, AboutPhase, AboutWait, SpanSpec
 
 
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
@@ -132,6 +132,11 @@ def background_span(name: str, block: Block, trace_id: int, signals: Sequence[st
     off_cpu = OffCpu(block.cpu_ns) if block.cpu_ns >= 0 else UNSEEN
     about = AboutBlock(off_cpu=off_cpu, sample=block.sample, signals=signals)
     return SpanSpec(f"{s.BLOCK_SPAN_PREFIX}{name}", trace_id, new_span_id(), 0, block.start_ns, block.end_ns, about)
+
+
+def lost_span(lost: Mapping[str, int], trace_id: int, at_ns: int) -> SpanSpec:
+    """The span, and trace, that tells what the process lost until its end."""
+    return SpanSpec(s.LOST_SPAN, trace_id, new_span_id(), 0, at_ns, at_ns, AboutLost(lost))
 
 
 def without(start_ns: int, end_ns: int, away: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

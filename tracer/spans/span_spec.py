@@ -193,8 +193,16 @@ class AboutRequest(NamedTuple):
     kind: str = ""
 
 
+class AboutLost(NamedTuple):
+    """What a process lost until its end, by kind."""
+
+    lost: Mapping[str, int]
+    activity: int = 0
+    kind: str = ""
+
+
 ACTIVITIES: Final = (AboutTask, AboutJob)
-About: TypeAlias = AboutTask | AboutJob | AboutRun | AboutWait | AboutBlock | AboutPhase | AboutRequest
+About: TypeAlias = AboutTask | AboutJob | AboutRun | AboutWait | AboutBlock | AboutPhase | AboutRequest | AboutLost
 
 
 class SpanSpec(NamedTuple):

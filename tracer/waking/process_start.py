@@ -13,13 +13,17 @@ def start_now() -> None:
     """Start it, or say on stderr why not. Never raises."""
     try:
         whywait.start()
-        atexit.register(whywait.stop)
-        termination.expect(whywait.stop, run_summary.say)
+        atexit.register(_end)
+        termination.expect(_end, run_summary.say)
     except Exception as error:  # the service must start, traced or not
         print(
             f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason",
             file=sys.stderr,
         )
+
+
+def _end() -> None:
+    whywait.stop(ending=True)
 
 
 def start_later() -> None:

@@ -84,6 +84,22 @@ def test_an_incomplete_request_is_listed_but_not_analysed() -> None:
     assert "7 × request" in messages["lost-records"].message
 
 
+def test_losses_told_at_the_ends_of_processes_are_added_up() -> None:
+    spans = drawn(GOOD)
+    ends = [
+        spans[spans["name"] == "root"].assign(
+            name=schema.LOST_SPAN, trace_id=trace_id(name), parent_id="", span_id=f"{number:016x}",
+            attributes=[{"process.pid": number, schema.LOST: 5 + number, schema.LOST_KINDS: ["5 × request", f"{number} × sample"]}],
+        )
+        for number, name in ((1, "b"), (2, "c"))
+    ]  # fmt: skip
+    result = analysis.analyze(pd.concat([spans, *ends], ignore_index=True))
+    (found,) = result.findings
+    assert (found.code, found.count) == ("lost-records", 13)
+    assert "10 × request, 3 × sample" in found.message
+    assert len(result.requests) == 1
+
+
 def test_a_request_whose_root_was_lost_is_not_guessed_at() -> None:
     spans = drawn(GOOD)
     result = analysis.analyze(spans[spans["name"] != "root"])

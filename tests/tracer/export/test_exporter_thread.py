@@ -10,13 +10,15 @@ from whywait.tracer.export import exporter_thread
 from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.records.request import Request
+from whywait.tracer.schema import LOST_SPAN
+from whywait.tracer.spans.span_spec import AboutLost
 
 
 class Maker:
     """Makes spans of names."""
 
     def __init__(self) -> None:
-        self.made: list[str] = []
+        self.made: list[Any] = []
 
     def look(self) -> None:
         pass
@@ -45,8 +47,11 @@ def test_a_request_that_cannot_be_drawn_takes_no_other_with_it(
     finished(recorder, "one", "odd", "other")
     outlet = Outlet(recorder, maker, lambda: None)  # type: ignore[arg-type]
     outlet.start()
-    outlet.stop()
-    assert maker.made == ["one", "other"]
+    outlet.stop(10)
+    *made, told = maker.made
+    assert made == ["one", "other"]
+    assert told.name == LOST_SPAN
+    assert told.about == AboutLost({"export": 1})
     assert dict(recorder.lost) == {"export": 1}
     assert "could not build spans" in caplog.text
 
@@ -62,7 +67,6 @@ def test_what_there_was_no_time_for_is_counted_and_said(
         return [request.name]
 
     monkeypatch.setattr(exporter_thread, "request_spans", slow)
-    monkeypatch.setattr(exporter_thread, "_STOP_S", 0.05)
     recorder, maker = Recorder(Config()), Maker()
     finished(recorder, "one", "two", "three")
     outlet = Outlet(recorder, maker, lambda: None)  # type: ignore[arg-type]
@@ -71,8 +75,9 @@ def test_what_there_was_no_time_for_is_counted_and_said(
     assert thread is not None
     outlet._wake.set()
     assert begun.wait(10)
-    outlet.stop()
+    outlet.stop(0.05)
     go_on.set()
     thread.join(10)
-    assert dict(recorder.lost) == {"request": 3}
+    assert list(recorder.lost.values()) == [3]
+    assert "at the process's end" in next(iter(recorder.lost))
     assert "3 finished requests" in caplog.text

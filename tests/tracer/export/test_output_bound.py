@@ -3,13 +3,14 @@
 import gzip
 import os
 import random
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
 import whywait
-from whywait.analysis import load_traces
+from whywait.analysis import analyze, load_traces
 from whywait.tracer.config import Config, ConfigError, from_environment
 from whywait.tracer.export.output_bound import PARTS, make_room, part_path
 from whywait.tracer.export.trace_file import TraceFile
@@ -64,6 +65,19 @@ def test_a_compressed_output_is_read_as_a_plain_one(tmp_path: Path) -> None:
     whywait.stop()
     assert [one.suffixes for one in tmp_path.iterdir()] == [[".jsonl", ".gz"]]
     assert "the work" in set(load_traces(tmp_path).spans["name"])
+
+
+def test_files_that_went_head_the_report(tmp_path: Path) -> None:
+    whywait.start(config=Config(output=tmp_path, output_max_bytes=200_000, sampler=False))
+    for number in range(1_000):
+        with whywait.phase(f"piece {number}"):
+            pass
+    whywait.stop()
+    result = analyze(tmp_path)
+    assert 0 < len(result.requests) < 1_000
+    (told,) = [one.message for one in result.findings if one.code == "lost-records"]
+    (gone,) = re.findall(r"(\d+) × oldest trace file", told)
+    assert int(gone) > 1
 
 
 def test_without_a_bound_there_is_one_file(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ int sum_wait(
     X(run_job) X(take_over) X(thread_here) X(woke) X(carry) X(worker_here) X(enter) X(leave) X(run_queue_ns) \
     X(recorder_globals) X(name_task) X(run_job_here) X(runs_others) X(await_site) X(TURN) X(_SHARES) X(_rename_occupant)
 #define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS) \
-    X(NO_QUEUE_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS) \
+    X(NO_QUEUE_NS) X(NO_QUEUE_OF_MANY_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS) \
     X(QUEUED_MIN_NS) X(BLOCK_MIN_NS) X(TURN_NS) X(TURNS) X(MIN_RESOLUTION_NS)
 /* Slots of the records: class, attribute. */
 #define SLOTS(X) \

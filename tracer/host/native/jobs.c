@@ -28,6 +28,17 @@ PyObject *difference(PyObject *later, PyObject *earlier) {
     return later == Py_None || earlier == Py_None ? Py_NewRef(Py_None) : PyNumber_Subtract(later, earlier);
 }
 
+/* For how long a worker was idle at least, so that its run queue is read before the job; -1 on failure. */
+static int64_t least_idle_ns(PyObject *job) {
+    int64_t left, sums_from;
+    PyObject *request = GET(Activity, job, request);
+    if (request == NULL || !is_a(request, py_Request))
+        return c_NO_QUEUE_NS;
+    if (GET_NS(Request, request, records_left, &left) < 0 || GET_NS(Request, request, sums_from, &sums_from) < 0)
+        return -1;
+    return left >= sums_from ? c_NO_QUEUE_NS : c_NO_QUEUE_OF_MANY_NS;
+}
+
 /* As `jobs._take_over`; returns whether the worker was idle for long. */
 static int take_over(Run *run) {
     PyObject *job = run->job, *worker = run->worker, *since = GET(Worker, worker, idle_since_ns);
@@ -43,10 +54,13 @@ static int take_over(Run *run) {
         return is;
     }
     int64_t now_ns = monotonic_ns(), idle_ns = now_ns - since_ns, idle_cpu_ns = meter->cpu_ns;
+    int64_t least_ns = least_idle_ns(job);
+    if (least_ns < 0)
+        return -1;
     SET(Job, job, idle_since_ns, since);
     Py_INCREF(before);
     /* below that, it came from its job before */
-    PyObject *queued = idle_ns >= c_NO_QUEUE_NS ? PyObject_CallNoArgs(py_run_queue_ns) : Py_NewRef(before);
+    PyObject *queued = idle_ns >= least_ns ? PyObject_CallNoArgs(py_run_queue_ns) : Py_NewRef(before);
     PyObject *handover = queued != NULL ? difference(queued, before) : NULL;
     int64_t used_ns = meter_at(meter, now_ns, c_JOB_ON_CPU_NS);
     int failed = handover == NULL || SET_NS(Activity, job, step_cpu_ns, used_ns) < 0 ||
