@@ -30,6 +30,8 @@ MILLION: Final = 1_000_000
 # seconds for a million spans, and gigabytes: issue 17
 GOALS: Final = {"load JSON": 8.0, "analyse": 2.0, "verdicts": 1.0, "page": 3.0, "load Parquet": 1.0}
 MOST_GB: Final = 1.5
+OF_REPORT: Final = ("load JSON", "analyse", "verdicts", "capacity")
+MOST_CAPACITY: Final = 0.15  # of the report: issue 15
 Told = dict[str, float]  # "NAME, cpu" and "NAME, wall" in seconds, "NAME, MB" the peak so far, "spans"
 
 
@@ -45,6 +47,7 @@ def from_json(trace: Path, told: Told) -> None:
     """From the file to the page; writes the Parquet file last, for the next process."""
     from whywait.analysis.capacity.utilization import capacity
     from whywait.analysis.load import load_traces
+    from whywait.analysis.load.files import no_collection
     from whywait.analysis.load.parquet import write_parquet
     from whywait.analysis.pipeline import analyze
     from whywait.analysis.report.html.report import page
@@ -56,8 +59,9 @@ def from_json(trace: Path, told: Told) -> None:
     told["spans"] = len(traces.spans)
     analysis = timed(told, "analyse", lambda: analyze(traces))
     told["requests"] = len(analysis.requests)
-    verdicts = timed(told, "verdicts", lambda: verdict(analysis))
-    processes = timed(told, "capacity", lambda: capacity(analysis))
+    with no_collection():  # as the report does
+        verdicts = timed(told, "verdicts", lambda: verdict(analysis))
+        processes = timed(told, "capacity", lambda: capacity(analysis))
     drawn = timed(told, "page", lambda: page(analysis, "scale", told=Report(verdicts, processes)))
     told["page, bytes"] = len(drawn)
     timed(told, "write Parquet", lambda: write_parquet(traces.spans, trace.with_suffix(".parquet")))
@@ -148,6 +152,15 @@ def rows(runs: list[Told]) -> Iterator[str]:
         yield f"| peak after {name}, MB over start | {' | '.join(f'{one:.0f}' for one in peak)} | {of_million(sizes, peak) / 1000:.1f} GB | {aim} | {slope(sizes, peak):.2f} |"
 
 
+def share_of_capacity(run: Told) -> str:
+    """How much of the report's CPU time its capacity is; what-if replays only where it is asked for."""
+    whole = sum(run[f"{name}, cpu"] for name in OF_REPORT)
+    return (
+        f"- of the largest, capacity is {run['capacity, cpu'] / whole:.0%} of the CPU time of a report in the terminal "
+        f"({', '.join(OF_REPORT)}; bound {MOST_CAPACITY:.0%}); what-if replays where it is asked for, and is no part of it"
+    )
+
+
 def limits(run: Told) -> Iterator[str]:
     """How fast the largest file is only parsed, and how much longer loading takes."""
     load, size = run["load JSON, cpu"], run["bytes"]
@@ -180,7 +193,7 @@ def page(spans: list[int]) -> str:
         f"of JSON, {last['parquet, bytes'] / 1e6:.1f} MB of Parquet ({last['bytes'] / last['parquet, bytes']:.0f} times "
         f"smaller), a page of {last['page, bytes'] / 1e6:.1f} MB",
         "- one run of each; CPU seconds are of all threads of the process, what a million takes is on the line through the first and the last size",
-        machine_and_load(), "", *rows(runs), "", *limits(last),
+        share_of_capacity(last), machine_and_load(), "", *rows(runs), "", *limits(last),
     ])  # fmt: skip
 
 

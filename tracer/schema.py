@@ -126,6 +126,7 @@ OUTCOME_CANCELLED: Final = "cancelled"
 # keep each. Its waits and its run are their sums, laid out one after another; absent: 1
 COUNT: Final = "whywait.count"
 SMALL_PREFIX: Final = "whywait.small."  # + wait type + "_ns" (task, job)
+ITEMS: Final = "whywait.items"  # int, on a job: rows that it gave to a library's predict, where that could be seen
 
 # --- on phases, and where phases too short to be spans were summed (task, run, phase) -------------
 PHASE: Final = "whywait.phase"  # a word of PHASES, or of the library's own

@@ -1,5 +1,7 @@
 """The spans of requests as columns: whose they are, in which process, and what was measured in them."""
 
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +46,10 @@ _PLACES: Final = (
     (schema.POOL_FILE, schema.POOL_LINE),
     (schema.CODE_FILE, schema.CODE_LINE),
 )
+_OF_POOL: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.POOL_LINE)
+_OF_WAIT: Final = (
+    *chain.from_iterable(_PLACES), schema.LOCK_KIND, schema.POOL_NAME, schema.HANDLER, schema.FOR,
+)  # fmt: skip
 
 
 def own_spans(analysis: Analysis) -> pd.DataFrame:
@@ -53,7 +59,7 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     of = spans[attribute(spans, schema.KIND).isin(_NEEDED)]
     attributes = attributes_of(of)
     keys = (*_NUMBERS.values(), *_TEXTS.values(), *_QUOTA, *schema.PROCESS_KEYS, schema.PROCESS)
-    found, asked = attributes.tolist(), attributes.columns(keys)
+    asked = attributes.columns(keys)
     table = pd.DataFrame(
         {name: pd.Series(of[name].to_numpy(dtype=object), dtype=object) for name in ("trace_id", "service")}
         | {name: of[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns")}
@@ -68,12 +74,12 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     quota = quota_ns / np.where(period_ns > 0, period_ns, 1.0)
     table["cpus"] = table["cpus"].where((quota == 0) | (table["cpus"] < quota), quota)
     table["device_ns"] = table["device_ns"].where(table["device_ns"] > 0, table["ns"])
-    is_wait = [kind == schema.KIND_WAIT for kind in table["kind"].tolist()]
-    table["of"] = objects([_what(one) if waits else "" for one, waits in zip(found, is_wait, strict=True)])
+    table["of"] = _called(attributes, table["kind"] == schema.KIND_WAIT, _OF_WAIT, _what)
     table["of"] = _one_name(table)
     table["limited"] = all_awaits(table["awaited"], table["module"], schema.FOR_HELD)
     table["limited"] &= table["wait"] == schema.WAIT_AWAIT
-    table = _with_pools(table, found)
+    table["pool"] = _called(attributes, table["kind"] == schema.KIND_JOB, _OF_POOL, _pool)
+    table = _with_pools(table)
     return _with_requests(table, analysis)
 
 
@@ -99,11 +105,24 @@ def nobodys_time(analysis: Analysis) -> pd.DataFrame:
     return blocks[["start_ns", "end_ns"]].assign(process=_processes(blocks, asked))
 
 
-def _with_pools(table: pd.DataFrame, found: list[dict[str, Any]]) -> pd.DataFrame:
-    """Add to each span of a job its `pool`, and how many workers that has: 0 where there are several of its name."""
+def _called(
+    attributes: Any, chosen: "pd.Series[bool]", keys: Sequence[str], call: Callable[[dict[str, Any]], str]
+) -> NDArray[Any]:
+    """Return what the chosen spans are called by some of their attributes, once for all that are alike; "" of others."""
+    is_one = chosen.to_numpy(dtype=bool)
+    told = list(zip(*attributes[is_one].columns(keys).values(), strict=True))
+    known = {
+        one: call({key: value for key, value in zip(keys, one, strict=True) if value is not None}) for one in set(told)
+    }
+    names = np.full(len(is_one), "", dtype=object)
+    names[is_one] = objects([known[one] for one in told])
+    return names
+
+
+def _with_pools(table: pd.DataFrame) -> pd.DataFrame:
+    """Give each span of a job the `pool` of the job, and how many workers that has: 0 where there are several of its name."""
     is_job = (table["kind"] == schema.KIND_JOB).to_numpy(dtype=bool)
-    jobs = table.loc[is_job, ["trace_id", "activity", "size", "pool_id", "process"]]
-    jobs = jobs.assign(pool=[_pool(found[at]) for at in np.flatnonzero(is_job)])
+    jobs = table.loc[is_job, ["trace_id", "activity", "size", "pool_id", "process", "pool"]]
     jobs["size"] = jobs["size"].where(jobs.groupby(["process", "pool"])["pool_id"].transform("nunique") == 1, 0.0)
     jobs = jobs.drop_duplicates(["trace_id", "activity"])
     of = {(trace_id, job): made for trace_id, job, *made in zip(*(jobs[name] for name in _OF_JOB), strict=True)}

@@ -126,7 +126,12 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> t
 
 
 def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
-    """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows."""
+    """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows.
+
+    Those who wait for a worker or the loop that is not used up itself wait for what its holders wait for."""
+    ahead = max(uses, key=lambda one: one.wait_ns, default=None)
+    if ahead is not None and 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL:
+        wall_ns = ahead.held_ns
     full = [
         one for one in uses
         if one.wait_ns >= QUEUED * wall_ns

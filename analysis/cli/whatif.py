@@ -50,6 +50,9 @@ def whatif(
     ] = None,
     clients: Annotated[int | None, typer.Option(help="With N clients that wait for their answers.", min=1)] = None,
     rate: Annotated[float | None, typer.Option(help="With R requests per second, at random moments.")] = None,
+    switch_interval: Annotated[
+        float | None, typer.Option(help="Threads ask for the GIL after so long: sys.setswitchinterval.", metavar="MS")
+    ] = None,
     service: Service = None,
     endpoint: Endpoint = None,
     as_json_text: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -71,6 +74,7 @@ def whatif(
             p95_under_ns=None if p95_under is None else p95_under * MS,
             clients=clients,
             rate=rate,
+            switch_interval_ns=None if switch_interval is None else switch_interval * MS,
         )
     say(json.dumps(found.as_json(), indent=1) if as_json_text else _sentences(found))
 

@@ -23,6 +23,7 @@ MOST_MORE: Final = 0.25  # of computing, that a recording does not show
 USUAL: Final = (0.05, 0.9)  # shares of the time: before the first and after the last, and where requests overlap
 CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
 PER_CLIENT: Final = 12
+FEWEST_NEXT: Final = 15  # requests that follow another of their client
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
 
 
@@ -56,9 +57,20 @@ def load_of(found: Recording) -> Load:
     mean = float(np.average(usual, weights=lasted))
     chance = 1 - float(np.average((usual - mean) ** 2, weights=lasted)) / max(1e-9, mean)
     if chance < CLOSED:
-        return Load(rate=len(found.felt_ns) * 1e9 / window)
+        return _few_each(found, int(inside.max())) or Load(rate=len(found.felt_ns) * 1e9 / window)
     clients = max(1, round(mean / chance))
     return Load(clients, max(0.0, (clients - total / window) * window / len(found.felt_ns)))
+
+
+def _few_each(found: Recording, clients: int) -> Load | None:
+    """Where each of so many clients sent only a few requests, the last pass while none comes: closed, if each request but
+    the first of each client soon follows the end of an earlier one."""
+    starts = np.sort(found.starts_ns)
+    ends = np.sort(np.add(found.starts_ns, found.felt_ns))
+    think_ns, felt_ns = (starts[clients:] - ends[: len(ends) - clients]).clip(min=0), fmean(found.felt_ns)
+    if len(think_ns) < FEWEST_NEXT or felt_ns < CLOSED * (felt_ns + think_ns.mean()):
+        return None
+    return Load(clients, float(think_ns.mean()))
 
 
 def _halved(high: float, too_much: Callable[[float], bool]) -> float:

@@ -45,6 +45,7 @@ class Change:
     batch: tuple[str, ...] = ()  # functions whose jobs of one request become one call for all of their items
     clients: int | None = None
     rate: float | None = None
+    switch_interval_ns: float | None = None
 
 
 def changed(
@@ -62,6 +63,8 @@ def changed(
             )
         limits.update(dict.fromkeys(keys, size))
     after = replace(resources, limits=limits, processes=resources.processes * change.workers)
+    if change.switch_interval_ns is not None:
+        after = replace(after, interval_ns=change.switch_interval_ns)
     steps = list(programs)
     for name in change.without:
         if name in CAUSES:

@@ -59,7 +59,10 @@ def recorded(analysis: Analysis) -> Recording:
 
 
 def _items(spans: SpanTable, activities: Activities) -> dict[int, int]:
-    """How many items an activity worked on, where one of the service's own spans within it says so."""
+    """How many items an activity worked on, where one of the service's own spans within it says so, or a library was
+    given so many rows."""
+    given = spans.ints(activities.row, schema.ITEMS)
+    rows = {int(at): int(given[at]) for at in np.flatnonzero(given > 0)}
     found = dict[int, int]()
     for row in np.flatnonzero(spans.kinds == ""):
         said = [value for name in ITEMS if type(value := spans.attributes[row].get(name)) is int and value > 0]
@@ -71,7 +74,7 @@ def _items(spans: SpanTable, activities: Activities) -> dict[int, int]:
         owner = int(activities.of_row[around]) if said and around >= 0 else NONE
         if owner >= 0:
             found[owner] = max(found.get(owner, 0), *said)
-    return found
+    return rows | found
 
 
 def _job(parts: Parts, activity: int) -> tuple[str, int]:

@@ -74,12 +74,23 @@ class Batching:
 def whatif(
     analysis: Analysis, *, pools: Mapping[str, int] | None = None, workers: int = 1, without: Sequence[str] = (),
     faster: Mapping[str, float] | None = None, together: Sequence[str] = (), batch: Sequence[str] = (), p95_under_ns: float | None = None, clients: int | None = None, rate: float | None = None,
+    switch_interval_ns: float | None = None,
 ) -> Prediction:  # fmt: skip
     """Return what this change would bring: `pools` sizes by name, `workers` times as many processes, `without` causes or
-    functions, `faster` functions by how many times, functions awaited `together`, jobs of functions made one call (`batch`), another number of closed-loop `clients`, or `rate` requests/s. With `p95_under_ns` it looks for the window and size of a
+    functions, `faster` functions by how many times, functions awaited `together`, jobs of functions made one call (`batch`), another number of closed-loop `clients`, or `rate` requests/s, another `sys.setswitchinterval`. With `p95_under_ns` it looks for the window and size of a
     batcher that bring most requests/s and keep the felt p95 under it.
     Raises InputError where the recording cannot tell."""
-    change = Change(pools or {}, workers, tuple(without), faster or {}, tuple(together), tuple(batch), clients, rate)
+    change = Change(
+        pools or {},
+        workers,
+        tuple(without),
+        faster or {},
+        tuple(together),
+        tuple(batch),
+        clients,
+        rate,
+        switch_interval_ns,
+    )
     _check(change)
     if p95_under_ns is not None and not (batch and p95_under_ns > 0):
         raise InputError("expected the functions whose jobs are to be batched, and a p95 over 0")
@@ -115,8 +126,9 @@ def baseline(analysis: Analysis) -> Baseline:
     return Baseline(found, figures, load, resources, programs, miss, before)
 
 
-def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None) -> Prediction:
-    """Return what a change would bring, as `whatif` does. Raises InputError where the recording cannot tell."""
+def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None, draws: int = DRAWS) -> Prediction:
+    """Return what a change would bring, as `whatif` does, from so many replays. Raises InputError where the recording
+    cannot tell."""
     found, figures, load, resources, programs, miss, before = (getattr(base, name) for name in Baseline.__slots__)
     clients, rate = change.clients, change.rate
     later = replace(
@@ -134,9 +146,10 @@ def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None)
             for way, has in made for draw in range(draws)
         ])  # fmt: skip
 
-    def spread_of(made: Sequence[tuple[Way, Resources]], draws: int = DRAWS) -> list[Range]:
+    def spread_of(made: Sequence[tuple[Way, Resources]], draws: int = draws) -> list[Range]:
         # a queue that the replay does not make stays, as where nothing changes; the interval covers that it passes
-        as_now, passed = (ratios(made, share, draws) for share in (1.0, 0.0))
+        as_now = ratios(made, 1.0, draws)
+        passed = ratios(made, 0.0, draws) if _queues(programs) else as_now
         return _in_order([_range(*one, miss) for one in zip(figures, as_now.T, passed.T, FLOORS, strict=True)])
 
     made = [(Way(steps), has) for steps, has in both]
@@ -145,7 +158,7 @@ def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None)
         tried = ways(steps, [*found.programs, *found.others], change.batch)
         made = [(min(tried, key=lambda one: _rank(spread_of([(one, has)], 1), p95_under_ns)), has)]
     elif len(both) > 1:
-        _check_near(ratios(made, 1.0, DRAWS), figures[0])
+        _check_near(ratios(made, 1.0, draws), figures[0])
     ((way, _), *_) = made
     spread = spread_of(made)
     if rate is not None and spread[2].after < 0.95 * rate:
@@ -170,13 +183,21 @@ def _batching(way: Way, keeps: bool) -> Batching:
 
 
 def _check(change: Change) -> None:
-    numbers = [*change.pools.values(), change.workers, *change.faster.values(), change.clients or 1, change.rate or 1]
+    numbers = [*change.pools.values(), change.workers, *change.faster.values(), change.clients or 1, change.rate or 1,
+               change.switch_interval_ns or 1]  # fmt: skip
     if not all(0 < number < inf for number in numbers) or (change.rate is not None and change.clients is not None):
         raise InputError("expected numbers over 0, and either clients or a rate")
     if change == Change():
         raise InputError(
             "nothing to predict: name a change, such as --pool default=16, --faster FUNCTION=2x or --clients 32"
         )
+
+
+def _queues(programs: Sequence[Program]) -> bool:
+    """Whether something stays of what was waited in queues."""
+    return any(
+        isinstance(step, Pause) and step.queued for one in programs for steps in one.activities for step in steps
+    )
 
 
 def _near(programs: Sequence[Program], change: Change) -> bool:

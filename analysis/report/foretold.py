@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
-from whywait.analysis.prediction.proposed import options, proposed
+from whywait.analysis.prediction.changes import Change
+from whywait.analysis.prediction.proposed import often_tried, options, proposed
 from whywait.analysis.prediction.whatif import Baseline, Prediction, Range, baseline, predicted
 from whywait.analysis.report.told import Told
 from whywait.analysis.text import amount
 from whywait.analysis.verdicts.sentences import Verdict
+
+FEW_DRAWS: Final = 2  # only p50 is told of what is not advised
 
 
 def foretold(analysis: Analysis, told: Told) -> Told:
@@ -39,7 +42,23 @@ def _foretold(one: Verdict, base: Baseline | InputError) -> tuple[Verdict, Mappi
         return _with(one, f"No prediction: {refused}."), {}
 
     how = options(change)
-    return _with(one, _sentence(how, found)), {"options": how, **found.as_json()}
+    beside = {options(other): tried for other in often_tried(one.judgement, base.found, change)
+              if (tried := _tried(base, other)) is not None}  # fmt: skip
+    said = f"{_sentence(how, found)}{_beside(beside)}"
+    numbers = {name: tried.as_json()["felt_p50_ns"] for name, tried in beside.items()}
+    return _with(one, said), {"options": how, **found.as_json(), "often_tried": numbers}
+
+
+def _tried(base: Baseline, change: Change) -> Prediction | None:
+    try:
+        return predicted(base, change, draws=FEW_DRAWS)
+    except InputError:
+        return None
+
+
+def _beside(found: Mapping[str, Prediction]) -> str:
+    said = ", ".join(f"{amount(one.p50.after)} ({how})" for how, one in found.items())
+    return f" What is often tried, p50: {said}." if said else ""
 
 
 def _with(one: Verdict, said: str) -> Verdict:

@@ -56,13 +56,15 @@ def sentence(one: ProcessCapacity) -> str:
         return ""
     if one.limit is not None:
         return _limited(one, one.limit)
-    if any(not use.servers and use.wait_ns >= QUEUED * one.mean_wall_ns for use in one.uses):
+    queues = [use for use in one.uses if use.wait_ns >= QUEUED * one.mean_wall_ns]
+    if any(not use.servers for use in queues):
         return ""
     most = one.most_used
     used = f"{named(most)} is used most, {most.utilization:.0%} of it{_by_others(most)}, at {_rate(one.served_per_s)}"
     if most.utilization < FREE:
         return f"Nothing is near its limit: {used}."
-    return f"Nothing has a queue: {used}; it allows {_rate(most.possible_per_s)}."
+    where = f"There is a queue for {named(queues[0])}, which is not used up" if queues else "Nothing has a queue"
+    return f"{where}: {used}; it allows {_rate(most.possible_per_s)}."
 
 
 def _limited(one: ProcessCapacity, limit: Use) -> str:

@@ -24,7 +24,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "take it and give it back in a worker thread (a `def` endpoint, asyncio.to_thread)."),
     (FOLLOWED, Situation.HOLDERS_NEED_GIL,
      "The GIL is the bottleneck: those ahead wait for it. Run less Python at once: batch, use fewer threads, or move that "
-     "work to processes."),
+     "work to processes; more workers do not help."),
     (FOLLOWED, Situation.HOLDERS_NEED_CPU,
      "The CPUs are the bottleneck: those ahead wait for one. Run fewer threads at once, also inside native libraries, "
      "raise the CPU quota, or add CPUs; more workers do not help."),

@@ -4,6 +4,7 @@ Outside a traced request a call costs one read of this thread's state. Inside, i
 one tuple, or, if it was too short for a span, adds to a sum. No OpenTelemetry object is created.
 """
 
+from collections.abc import Mapping, Sequence
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
@@ -19,9 +20,10 @@ from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.occupancy import DeviceCall, Occupancy
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Phase, Request
-from whywait.tracer.schema import PHASE_CLIENT, PHASE_FROM_DEVICE, PHASE_TO_DEVICE
+from whywait.tracer.schema import PHASE_CLIENT, PHASE_COMPUTE, PHASE_FROM_DEVICE, PHASE_PREDICT, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
+_COUNTED = (PHASE_PREDICT, PHASE_COMPUTE)
 _RECENT_NS = 200_000  # reading the run queue costs as much as the rest: a reading up to this age is used again
 
 
@@ -29,7 +31,7 @@ class Open:
     """One open marked call."""
 
     __slots__ = (
-        "activity", "before", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
+        "activity", "before", "begun", "counts", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
         "probe", "rule", "run_queue_ns", "small", "start_ns",
     )  # fmt: skip
 
@@ -40,6 +42,7 @@ class Open:
         self.owner = owner
         self.outer = outer  # the marked call of the same activity around this one
         self.before = here.phase  # the thread's open phase, of any activity
+        self.counts: bool = rule.phase in _COUNTED or (outer is not None and outer.counts)
         self.inner_ns = 0  # of marked calls inside
         self.small: dict[str, int] | None = None
         self.start_ns = self.cpu_ns = 0
@@ -61,7 +64,9 @@ class Open:
         return f"{phase}: {name} ({step})" if step else f"{phase}: {name}"
 
 
-def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
+def begin(
+    rule: Rule, method: str, probe: str, owner: Any, given: Sequence[Any] = (), named: Mapping[str, Any] = {}
+) -> Open | None:
     """Begin a marked call and return its record, None if it is not recorded. Never raises."""
     try:
         activity, outer = current_activity(), here.phase
@@ -73,11 +78,21 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
         if activity is None and device is None:
             return None
         made = Open(rule, method, probe, owner, outer)
+        if activity is not None and made.counts and not (outer is not None and outer.counts):
+            activity.items += _rows(next(iter((*given, *named.values())), None))
         _start(made, activity, device)
         return made
     except Exception as error:
         recorders.probe_failed(probe, error)
         return None
+
+
+def _rows(given: Any) -> int:
+    """How many rows a table or a list has; 0 of anything else, also of one row's numbers."""
+    if type(given) in (list, tuple):
+        return 0 if isinstance(given[0] if given else 0, int | float) else len(given)
+    shape = getattr(given, "shape", ())
+    return shape[0] if type(shape) is tuple and len(shape) > 1 and type(shape[0]) is int else 0
 
 
 def _is_detail(outer: Open | None, rule: Rule, owner: Any) -> bool:

@@ -34,7 +34,7 @@ def wrapped(function: Callable[..., Any], rule: Rule, method: str, probe: str, *
     def call(*args: Any, **kwargs: Any) -> Any:
         if recorders.active is None:
             return function(*args, **kwargs)
-        made = calls.begin(rule, method, probe, args[0] if bound and args else None)
+        made = calls.begin(rule, method, probe, args[0] if bound and args else None, args[bound:], kwargs)
         if made is None:
             return function(*args, **kwargs)
         error: type[BaseException] | None = None

@@ -89,7 +89,7 @@ class Activity:
     """One sequential thing that works for a request: a task (this class) or a `Job`."""
 
     __slots__ = (
-        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "is_parent", "loop", "name", "outcome", "parent_id", "releases", "request",
+        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "is_parent", "items", "loop", "name", "outcome", "parent_id", "releases", "request",
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
         "stretches",
         "task_key",
@@ -114,6 +114,7 @@ class Activity:
         self.code: CodeType | None = None
         self.outcome = "ok"
         self.steps = 0
+        self.items = 0  # rows given to a library's predict
         self.run_ns = 0
         self.cpu_ns = 0
         self.step_start_ns = 0

@@ -57,6 +57,7 @@ def _job(attributes: Attributes, job: spec.AboutJob) -> None:
         attributes[s.COUNT] = job.jobs
     if job.pool_age_ns >= 0:
         attributes[s.POOL_AGE_NS] = job.pool_age_ns
+    put_known(attributes, {s.ITEMS: job.items})
     _activity(attributes, job)
 
 

@@ -105,6 +105,7 @@ class AboutJob(NamedTuple):
     pool: Pool | None = None
     pool_age_ns: int = -1  # -1: not known
     jobs: int = 1  # like ones that it stands for, with their sums
+    items: int = 0  # that it worked on, 0: not known
     kind: str = s.KIND_JOB
 
 

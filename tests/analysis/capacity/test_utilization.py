@@ -50,6 +50,11 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, .
         {"job_ms": 60, "gap_ms": 20, "cpu_ms": 18, "gil_ms": 42, "queued_ms": 20, "clients": 4}, Resource.GIL, 1000 / 19,
         ("The GIL is the limit", "19.0 ms", "53/s", "More threads or a larger pool cannot help", "of its 8 CPUs"), (),
     ),
+    # most wait for a worker; the workers wait for the GIL, which each job needs for 9 ms, and the loop for 1
+    "gil behind a queue": (
+        {"job_ms": 16, "gap_ms": 12, "cpu_ms": 9, "gil_ms": 7, "queued_ms": 64, "clients": 7}, Resource.GIL, 1000 / 10,
+        ("The GIL is the limit", "10.0 ms", "100/s", "More threads or a larger pool cannot help"), ("Nothing",),
+    ),
     # each job sleeps 60 ms in a pool of 4: 67/s
     "pool": (
         {"job_ms": 60, "gap_ms": 16, "cpu_ms": 0, "gil_ms": 0, "queued_ms": 20, "clients": 5}, Resource.POOL, 1000 / 15,

@@ -32,7 +32,7 @@ from tests.tracer.conftest import Traced
 from whywait import phase
 from whywait.tracer.adapters import AdapterError, Rule
 from whywait.tracer.records.current import here
-from whywait.tracer.schema import CODE_FILE, CODE_FUNCTION, PHASE_CLIENT
+from whywait.tracer.schema import CODE_FILE, CODE_FUNCTION, ITEMS, PHASE_CLIENT
 
 ROOT = Path(__file__).resolve().parents[3]
 Begin = Callable[..., Traced]
@@ -305,6 +305,25 @@ def test_a_marked_function_as_a_job_keeps_its_name(traced_to: Begin, mylib: type
     spans.stop()
     (job,) = spans.of_kind("job")
     assert job.name == "job tokenize"
+
+
+def test_a_job_says_how_many_rows_it_predicted(traced_to: Begin, frame: pd.DataFrame) -> None:
+    """The pipeline's call, not also the model's within it; two calls are two. One row's numbers are not several rows."""
+    columns = ColumnTransformer([("scale", StandardScaler(), ["load"])])
+    model = xgboost.XGBRegressor(n_estimators=2, n_jobs=1)
+    pipeline = Pipeline([("columns", columns), ("model", model)]).fit(frame, frame["load"])
+    calls: list[tuple[Callable[[], Any], int]] = [
+        (lambda: pipeline.predict(frame[:7]), 7), (lambda: pipeline.predict(X=frame[:1]), 1),
+        (lambda: [pipeline.predict(frame[:7]) for _ in range(2)], 14), (lambda: model.predict([[0.5], [0.6], [0.7]]), 3),
+        (lambda: columns.transform(frame), 0),
+    ]  # fmt: skip
+    spans = traced_to()
+    with phase("request"), ThreadPoolExecutor(1) as pool:
+        for call, _ in calls:
+            pool.submit(call).result()
+    spans.stop()
+    jobs = sorted(spans.of_kind("job"), key=lambda one: one.start_ns)
+    assert [one.attributes.get(ITEMS, 0) for one in jobs] == [rows for _, rows in calls]
 
 
 def test_a_users_phase_inside_stays_inside(traced_to: Begin, mylib: types.ModuleType) -> None:
