@@ -52,12 +52,12 @@ def _for_the_user(spans: SpanTable, rows: Ints) -> dict[int, dict[str, Any]]:
     waits = waits[spans.texts(waits, schema.WAKER_KIND) == schema.WAKER_ACTIVITY]
     files = spans.texts(waits, schema.CODE_FILE)
     waits = waits[(files != "") & ~_of_libraries(files)]
+    waits = waits[np.argsort(spans.traces[waits], kind="stable")]
+    begins, ends = (np.searchsorted(spans.traces[waits], spans.traces[librarys], side) for side in ("left", "right"))
     found = {}
-    for row in librarys.tolist() if len(waits) else ():
-        ended = spans.end[row]
-        around = waits[
-            (spans.traces[waits] == spans.traces[row]) & (spans.start[waits] < ended) & (spans.end[waits] >= ended)
-        ]
+    for row, begin, end in zip(librarys.tolist(), begins, ends, strict=True):
+        ended, own = spans.end[row], waits[begin:end]
+        around = own[(spans.start[own] < ended) & (spans.end[own] >= ended)]
         if len(around):
             known = spans.attributes[around[np.argmin((spans.end - spans.start)[around])]]
             told = {key: known.get(key) for key in (schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE)}

@@ -165,7 +165,8 @@ def test_what_the_request_itself_ran_on_the_loop_is_its_own_only_in_a_step(
         task   part root   |---------|
         task   other root  |---------|
         wait   busy part   |--------|             type=loop_busy
-    """,
+    """
+        + "task   other root  |---------|\n".rjust(39) * (count - 1),
         {
             "other": {schema.RUN_NS: run * UNIT_NS, schema.CPU_NS: run * UNIT_NS},
             "busy": {
