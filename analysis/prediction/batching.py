@@ -6,11 +6,15 @@ from typing import Final, NamedTuple, TypeGuard
 import numpy as np
 
 from whywait.analysis.errors import InputError
+from whywait.analysis.measure.weights import Floats
 from whywait.analysis.prediction.programs import Collect, Pause, Program, Run, Start, Step, Steps
 
 FEWEST: Final = 30  # jobs
 MOST_BEYOND: Final = 4  # times the most items that a recorded job had: further the line is a guess
 LARGEST_ERROR: Final = 0.2  # standard error of the predicted cost, of that cost
+ENOUGH: Final = 5  # jobs of one number of items, which tell how much these vary
+OF_MEDIAN: Final = 1.2533  # the standard error of a median, to that of a mean
+EXACT: Final = 0.005  # of a job's length: no median is known better
 
 
 class Cost(NamedTuple):
@@ -42,7 +46,7 @@ def cost_of(programs: Sequence[Program], function: str) -> Cost:
             f"cannot tell what one call of {function!r} for all items costs: each of its jobs had {sizes[0]:.0f} of them. "
             "Record it with different numbers of items per job"
         )
-    (item_ns, call_ns), covariance = np.polyfit(sizes, took, 1, cov=True)
+    (item_ns, call_ns), covariance = _line(sizes, took)
     most = most_items(programs, function)
 
     def told(items: int) -> bool:
@@ -60,6 +64,25 @@ def cost_of(programs: Sequence[Program], function: str) -> Cost:
     if call_ns < 0:
         return Cost(0.0, float((took @ sizes) / (sizes @ sizes)), furthest)
     return Cost(float(call_ns), float(item_ns), furthest)
+
+
+def _line(sizes: Floats, took: Floats) -> tuple[Floats, Floats]:
+    """Return the line through the medians of the jobs of each number of items, with its covariance: a few jobs that were
+    kept from running by something unseen are not the cost, and jobs of one number may vary more than those of another."""
+    spread = _spread(took - np.polyval(np.polyfit(sizes, took, 1), sizes))
+    groups = [(size, took[sizes == size]) for size in np.unique(sizes)]
+    noise = [(_spread(own - np.median(own)) if len(own) >= ENOUGH else spread) / len(own) ** 0.5 for _, own in groups]
+    least_ns = EXACT * float(np.median(took))
+    weights = 1 / np.maximum(np.array(noise) * OF_MEDIAN, least_ns)
+    line, covariance = np.polyfit(
+        [size for size, _ in groups], [np.median(own) for _, own in groups], 1, w=weights, cov="unscaled"
+    )
+    return line, covariance
+
+
+def _spread(errors: Floats) -> float:
+    """The standard deviation, by the median of the absolute errors."""
+    return 1.4826 * float(np.median(np.abs(errors)))
 
 
 def batched(programs: Sequence[Program], function: str, others: Sequence[Program] = ()) -> list[Program]:

@@ -55,7 +55,8 @@ def test_a_free_threaded_build_is_said_and_its_probes_keep_to_what_is_safe(
     spans = traced_to()
     # no traced locks, no frames of running threads, no reading of the GIL
     assert (threading.Lock, threading.Condition.wait) == plain
-    assert watchdog.place_of_thread(threading.get_ident()) is None
+    ident = threading.get_ident()
+    assert watchdog.places_of_threads((ident,))[ident] is None
     assert gil_address.__wrapped__() is None
     (finding,) = said(spans)
     assert "a free-threaded CPython" in finding

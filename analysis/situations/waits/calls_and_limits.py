@@ -15,7 +15,7 @@ from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
-_ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request: the request awaits it
+_ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -23,7 +23,7 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time in blocking calls passed on the event loop, or in worker threads."""
     own = group.of(Cause.BLOCKING_IO)
     where = [
-        Situation.IN_WORKER if found.get(schema.WAKER_KIND) in _ELSEWHERE else _ON.get(kind)
+        Situation.IN_WORKER if _is_elsewhere(found) else _ON.get(kind)
         for kind, found in zip(group.kinds_of(own), group.attributes_of(own), strict=True)
     ]
     shares = own.groupby(pd.Series(where, own.index, dtype=object))["amount_ns"].sum() / own["amount_ns"].sum()
@@ -97,6 +97,11 @@ def databases(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.LARGE_ANSWER, Cause.AWAIT_IO, {})
     if len(group.most_of(Cause.AWAIT_IO, lambda found: _is_of(found, schema.PACKAGE_DATABASE))):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
+
+
+def _is_elsewhere(attributes: dict[str, Any]) -> bool:
+    """Of what the request awaits: the loop goes on."""
+    return attributes.get(schema.WAIT) == schema.WAIT_AWAIT and attributes.get(schema.WAKER_KIND) in _ELSEWHERE
 
 
 def _in_turn(attributes: dict[str, Any]) -> str:
