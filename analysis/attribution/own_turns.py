@@ -22,19 +22,26 @@ def own_turns(spans: SpanTable, rows: Ints) -> Bools:
     hardly anything else.
 
     A callback that was scheduled in a task's context is no step of it: it is longer than all that tasks of this name ran.
+    A run of short callbacks has the name of one of them: it is compared with what all tasks of its trace ran.
     """
     found = np.zeros(len(rows), dtype=bool)
     behind = np.flatnonzero(spans.texts(rows, schema.WAIT) == schema.WAIT_LOOP_BUSY)
     ahead = {int(at): of for at in behind if len(of := _own(spans, int(rows[at])))}
     if not ahead:
         return found
-    ran_ns, cpu_ns = (_sums(spans, key) for key in (schema.RUN_NS, schema.CPU_NS))
+    tasks = np.flatnonzero(spans.kinds == schema.KIND_TASK)
+    ran_ns, cpu_ns = (pd.Series(np.maximum(spans.ints(tasks, key), 0)) for key in (schema.RUN_NS, schema.CPU_NS))
+    by_name = [one.groupby([spans.traces[tasks], spans.names[tasks]]).sum().to_dict() for one in (ran_ns, cpu_ns)]
+    by_trace = [one.groupby(spans.traces[tasks]).sum().to_dict() for one in (ran_ns, cpu_ns)]
     lengths, queued = spans.end[rows] - spans.start[rows], np.maximum(spans.ints(rows, schema.RUN_QUEUE_NS), 0)
     for at, of in ahead.items():
-        tasks = {(spans.traces[row], spans.names[row]): 0 for row in of}
-        ran, cpu = (sum(sums.get(task, 0) for task in tasks) for sums in (ran_ns, cpu_ns))
+        named = {(spans.traces[row], spans.names[row]) for row in of}
+        ahead_ns = float(sum(of.values()))
+        ran, cpu = (sum(sums.get(one, 0) for one in named) for sums in by_name)
+        if (spans.attributes[rows[at]].get(schema.BLOCKER_COUNT) or 1) > 1:
+            (ran, cpu), ahead_ns = (sums.get(spans.traces[rows[at]], 0) for sums in by_trace), _MOST * ahead_ns
         had_cpu = 1 - queued[at] / max(lengths[at], 1)
-        found[at] = ran >= sum(of.values()) and cpu * 2 > ran * had_cpu
+        found[at] = ran >= ahead_ns and cpu * 2 > ran * had_cpu
     return found
 
 
@@ -50,9 +57,3 @@ def _own(spans: SpanTable, row: int) -> dict[int, int]:
     for number, one in zip(at.tolist(), known, strict=True):
         found[number] += max(one[6], 0)
     return found if min(found, default=-1) >= 0 else {}
-
-
-def _sums(spans: SpanTable, key: str) -> dict[tuple[int, str], int]:
-    tasks = np.flatnonzero(spans.kinds == schema.KIND_TASK)
-    ns = pd.Series(np.maximum(spans.ints(tasks, key), 0))
-    return ns.groupby([spans.traces[tasks], spans.names[tasks]]).sum().to_dict()  # type: ignore[return-value]
