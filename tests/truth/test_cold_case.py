@@ -196,7 +196,8 @@ def test_what_the_author_tried_brings_nothing_as_the_report_says(found: Found, t
             after_ns[options] = cell("to_thread", 16, 2, said).p50_ns
             usual.append(cell("to_thread", 16, 2).p50_ns)
     for options, one_ns in after_ns.items():
-        assert abs(tried[options]["after"] / tried[options]["before"] - 1) < NOTHING / 2, options
+        # of few replays, so that it may err on the side of a loss
+        assert 1 - NOTHING / 2 < tried[options]["after"] / tried[options]["before"] < 1 + NOTHING, options
         assert one_ns > (1 - NOTHING) * min(usual), options
 
 
