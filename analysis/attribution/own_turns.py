@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.culprit_names import Named, blocker
 from whywait.analysis.spans.span_table import Bools, Ints, SpanTable
 from whywait.tracer import schema
@@ -52,7 +53,7 @@ def _own(spans: SpanTable, row: int) -> dict[int, int]:
     own_ns = sum(max(one[6], 0) for one in known)
     if any(one[4] != spans.trace_ids[row] for one in known) or own_ns < _MOST * sum(max(one[6], 0) for one in every):
         return {}
-    at = spans.find(*(np.array([one[key] for one in known], dtype=object) for key in (4, 5)))
+    at = spans.find(*(objects([one[key] for one in known]) for key in (4, 5)))
     found = dict.fromkeys(at.tolist(), 0)
     for number, one in zip(at.tolist(), known, strict=True):
         found[number] += max(one[6], 0)

@@ -2,6 +2,7 @@
 released."""
 
 import asyncio
+import contextvars
 import fcntl
 import threading
 import time
@@ -205,3 +206,21 @@ def test_what_several_may_have_is_divided_by_how_long_each_had_it(traced_to: Beg
     told = own.groupby(own["culprit"].str.rpartition(".")[2])["ns"].sum()
     assert told.get("rows", 0) / told.sum() == pytest.approx(had["rows"] / sum(had.values()), abs=0.05)
     assert had["rows"] > 0.9 * sum(had.values())
+
+
+def test_a_thread_with_a_tasks_context_may_release(traced_to: Begin) -> None:
+    traced = traced_to()
+    places = asyncio.Semaphore(0)
+
+    @whywait.traced
+    async def wants() -> None:
+        context = contextvars.copy_context()
+        thread = threading.Timer(HELD_S, context.run, [places.release])
+        thread.start()
+        asyncio.get_running_loop().call_later(2 * HELD_S, int)  # what a thread schedules wakes no loop
+        await places.acquire()
+        thread.join()
+
+    asyncio.run(wants())
+    traced.stop()
+    assert not [one for one in analysis.analyze(traced.output).findings if "lost" in one.message]

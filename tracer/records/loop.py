@@ -16,10 +16,8 @@ class Sample(NamedTuple):
     place: Place
     syscall: str | None  # the system call in which the thread slept, if it slept
     cpu_share: float | None = None  # of the time between the first look and the last; None after one look
-    call: tuple[str, str] = (
-        "",
-        "",
-    )  # of most looks: the library's function that the user's code called, and its package
+    # of most looks: the library's function that the user's code called, and its package
+    call: tuple[str, str] = ("", "")
 
 
 class Block(NamedTuple):

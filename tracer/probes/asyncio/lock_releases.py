@@ -96,7 +96,7 @@ def _as_of_request(whose: Waker) -> Activity | None:
     """The calling activity; of a task whose request has ended, the one that it was."""
     if isinstance(whose, Activity):
         return whose
-    found = ACTIVITY.get()
+    found = ACTIVITY.get() if asyncio._get_running_loop() is not None else None  # a thread may have a task's context
     return found if found is not None and found.task_key == id(asyncio.current_task()) else None
 
 
