@@ -52,7 +52,12 @@ def describe(
     detail = fill([rule.detail for rule in RULES], rules, spans, rows)
     mine = spans.traces[request_rows[segments.request]]
     of_others = (taken(activities.trace, segments.activity) != mine) & (segments.activity >= 0)
-    behind = np.flatnonzero(of_others & np.isin(cause, _OWN))
+    own = of_others & np.isin(cause, _OWN)
+    working = np.flatnonzero(own & ~np.isin(taken(activities.trace, segments.activity), _served(spans, request_rows)))
+    detail[working] = _in_work(spans, activities, request_rows, segments.activity[working], detail[working])
+    evidence[working] = Evidence.INFERRED.value
+    own[working] = False
+    behind = np.flatnonzero(own)
     evidence[behind] = Evidence.INFERRED.value
     shared = _shared(spans, activities) if len(behind) else behind
     given = _given(spans, activities, request_rows) if len(behind) else behind
@@ -70,6 +75,21 @@ def describe(
         sampled=facts.sampled,
         queued=facts.queued,
         error=_errors(spans, segments, facts),
+    )
+
+
+def _served(spans: SpanTable, request_rows: Ints) -> Ints:
+    """The traces of what came from outside. Other work, such as a batch's, has no turn: who waits for it waits for what
+    it does."""
+    return np.unique(spans.traces[request_rows[spans.kinds[request_rows] != schema.KIND_PHASE]])
+
+
+def _in_work(spans: SpanTable, activities: Activities, request_rows: Ints, activity: Ints, detail: Texts) -> Texts:
+    """The details, with the name of the work in which each activity was."""
+    names = dict(zip(spans.traces[request_rows].tolist(), spans.names[request_rows], strict=True))
+    of = activities.trace[activity].tolist()
+    return objects(
+        [f"{one}, in {names[trace]}" if trace in names else one for one, trace in zip(detail, of, strict=True)]
     )
 
 

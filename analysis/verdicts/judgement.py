@@ -19,7 +19,7 @@ from whywait.analysis.measure.percentile_composition import composition, rank_an
 from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import weighted, weights_of
-from whywait.analysis.model import NO_ARRIVAL, Analysis, identities
+from whywait.analysis.model import NO_ARRIVAL, Analysis, attribute, identities
 from whywait.analysis.situations.answers import answers, never_ended
 from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, deadlocks, wait_cycles
@@ -63,6 +63,7 @@ from whywait.analysis.situations.waits.stragglers import stragglers
 from whywait.analysis.spans.held_loop import held_loop, loop_blocks
 from whywait.analysis.text import in_brackets, place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
+from whywait.tracer import schema
 
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
 PHASE_NS: Final = 100_000  # per request, on average
@@ -145,6 +146,8 @@ def judge(analysis: Analysis) -> list[Judgement]:
 def _groups(analysis: Analysis) -> list[Group]:
     summary = summarize(analysis.causes)
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
+    by_other = culprits["culprit_trace_id"].ne("") & culprits["culprit_trace_id"].ne(culprits["trace_id"])
+    culprits = culprits.assign(by_other=by_other & ~culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)))
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     stopped = culprits[culprits["cause"].isin(STOPPED)]
@@ -171,6 +174,12 @@ def _groups(analysis: Analysis) -> list[Group]:
             )
         )  # fmt: skip
     return made
+
+
+def _of_no_request(spans: pd.DataFrame) -> set[str]:
+    """The traces of work such as a batch's, which is done for those who wait for it."""
+    is_root = (attribute(spans, schema.KIND) == schema.KIND_PHASE) & (spans["parent_id"] == "")
+    return set(spans.loc[is_root, "trace_id"])
 
 
 def _reasons(means: dict[Cause, float], shares: dict[Cause, float], *, computes: bool) -> tuple[Cause, ...]:
@@ -264,8 +273,7 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
         totals = named.groupby("culprit")["ns"].sum()
         name, part = str(totals.idxmax()), float(totals.max()) / total_ns
         file, line = _place(named[named["culprit"] == name])
-        foreign = named[(named["culprit_trace_id"] != "") & (named["culprit_trace_id"] != named["trace_id"])]
-        others = float(foreign["ns"].sum()) / total_ns
+        others = float(named.loc[named["by_other"], "ns"].sum()) / total_ns
     if stood := _stood(group, cause):
         name, file, line = stood
     return Reason(

@@ -7,6 +7,7 @@ from tests.analysis.drawing import UNIT_NS, drawn, shown, trace_id
 from whywait import analysis
 from whywait.analysis.attribution.segment_rules import RULES
 from whywait.analysis.causes import Cause
+from whywait.analysis.verdicts.judgement import judge
 from whywait.tracer import schema
 
 
@@ -309,6 +310,31 @@ def test_what_another_request_did_meanwhile_is_a_turn(waker: str) -> None:
         longest = turn.loc[turn["amount_ns"].idxmax()]
         assert (longest["culprit"], longest["culprit_file"], longest["culprit_line"]) == ("ask", "app.py", 9)
         assert longest["culprit_trace_id"] == trace_id("b")
+
+
+def test_who_waits_for_a_batch_that_no_request_owns_waits_for_what_it_does() -> None:
+    at = {schema.CODE_FUNCTION: "predict", schema.CODE_FILE: "app.py", schema.CODE_LINE: 9}
+    result = analysis.analyze(
+        drawn(
+            """
+        server GET         |--------------|
+        task   root GET    |--------------|     cpu=5
+        wait   w    root     |---------|        waker=other
+        phase  batch           |-------|        trace=b
+        task   other batch     |-------|        trace=b cpu=5
+        wait   own  other      |--|             trace=b waker=timer
+    """,
+            {"own": at, "other": {schema.ROOT: True}},
+        )
+    )
+    mine = result.causes[result.causes["trace_id"] == trace_id("a")]
+    by_cause = mine.groupby("cause")["amount_ns"].sum() / UNIT_NS
+    assert by_cause.to_dict() == {"limiter_wait": 2, "await_io": 3, "compute": 5 + 5}
+    assert mine.loc[mine["cause"] == "limiter_wait", "detail"].str.startswith("queued for ").all()
+    (waited,) = mine.loc[mine["cause"] == "await_io", "detail"]
+    assert waited.endswith("in predict (app.py:9), in batch")
+    (one,) = (each for each in judge(result) if each.endpoint == "GET")
+    assert {each.cause: each.other_requests_share for each in one.reasons} == {Cause.AWAIT_IO: 0, Cause.LIMITER_WAIT: 0}
 
 
 @pytest.mark.parametrize(
