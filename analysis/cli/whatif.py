@@ -28,6 +28,10 @@ def whatif(
     pool: Annotated[
         list[str] | None, typer.Option(help="A pool's, connection pool's or limit's new size.", metavar="NAME=N")
     ] = None,
+    shared: Annotated[
+        list[str] | None,
+        typer.Option(help="One pool of this size in place of those that each request makes.", metavar="NAME=N"),
+    ] = None,
     workers: Annotated[int, typer.Option(help="N times as many processes.", min=1)] = 1,
     without: Annotated[
         list[str] | None,
@@ -40,13 +44,26 @@ def whatif(
         list[str] | None, typer.Option(help="A function's calls by one request, awaited at once.", metavar="FUNCTION")
     ] = None,
     batch: Annotated[
-        list[str] | None, typer.Option(help="A function's jobs of one request, as one call.", metavar="FUNCTION")
+        list[str] | None,
+        typer.Option(
+            help="A function's jobs of one request, as one call (of another function, which takes several items).",
+            metavar="FUNCTION[=OTHER]",
+        ),
     ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(help="With --batch: a batcher waits so long for items of several requests.", min=0, metavar="MS"),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="With --window: or for so many items.", min=1)] = None,
     p95_under: Annotated[
         float | None,
         typer.Option(
             help="With --batch: which window and size of a batcher keep the felt p95 under this.", min=0, metavar="MS"
         ),
+    ] = None,
+    release_before: Annotated[
+        list[str] | None,
+        typer.Option(help="Connections and locks given back before this function.", metavar="FUNCTION"),
     ] = None,
     clients: Annotated[int | None, typer.Option(help="With N clients that wait for their answers.", min=1)] = None,
     rate: Annotated[float | None, typer.Option(help="With R requests per second, at random moments.")] = None,
@@ -59,18 +76,25 @@ def whatif(
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
     """Predicts felt p50, p95 and throughput after a change, from recorded requests; refuses where they cannot tell."""
-    pools = {name: int(number) for name, number in _pairs(pool, "--pool")}
+    pools, one_for_all = (
+        {name: int(number) for name, number in _pairs(said, option)}
+        for said, option in ((pool, "--pool"), (shared, "--shared"))
+    )
     times = dict(_pairs(faster, "--faster"))
     recorded = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
     with working("replaying the requests"):
         found = analysis.whatif(
             recorded,
             pools=pools,
+            shared=one_for_all,
             workers=workers,
             without=without or (),
             faster=times,
             together=together or (),
             batch=batch or (),
+            window_ns=None if window is None else window * MS,
+            size=size,
+            released=release_before or (),
             p95_under_ns=None if p95_under is None else p95_under * MS,
             clients=clients,
             rate=rate,
@@ -113,12 +137,12 @@ def _batching(found: "Batching | None") -> list[str]:
     how = "one call for all of a request's items"
     if found.window_ns is not None:
         how = f"a batcher that waits {amount(found.window_ns)} for items of several requests, or for {found.size:,} of them"
-    keeps = (
-        "keeps the felt p95 under that bound"
-        if found.keeps
-        else "does not keep the felt p95 under that bound for sure, and nothing that was tried does"
-    )
-    return [*lines, f"The prediction is for {how}, which {keeps}."]
+    keeps = {
+        None: "",
+        True: ", which keeps the felt p95 under that bound",
+        False: ", which does not keep the felt p95 under that bound for sure, and nothing that was tried does",
+    }
+    return [*lines, f"The prediction is for {how}{keeps[found.keeps]}."]
 
 
 def _told(one: "Range", scale: float, unit: str) -> str:

@@ -1,6 +1,7 @@
 """What one call for all items of a request would cost: a line through the jobs that had different numbers of items."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple, TypeGuard
 
 import numpy as np
@@ -28,13 +29,30 @@ class Cost(NamedTuple):
         return self.call_ns + self.item_ns * items
 
 
-def cost_of(programs: Sequence[Program], function: str) -> Cost:
-    """Return what a job of this function takes, per call and per item, up to the most items that a request has. Raises
-    InputError where its jobs cannot tell."""
-    jobs = [(items, _length(steps)) for one in programs for steps, items in _jobs(one, function).values()]
-    if not jobs:
-        known = sorted({name for one in programs for name, _ in one.jobs} - {""})
-        raise InputError(f"no job {function!r} in this recording; it has: {', '.join(known) or 'none'}")
+class Batch(NamedTuple):
+    """Jobs of `function` become calls of `call`, the same function or one that takes several items at once."""
+
+    function: str
+    call: str
+
+    @classmethod
+    def of(cls, said: str) -> "Batch":
+        """Read "function", or "function=call"."""
+        function, _, call = said.partition("=")
+        return cls(function, call or function)
+
+
+def cost_of(programs: Sequence[Program], said: str) -> Cost:
+    """Return what a job of this function takes, per call and per item, up to the most items that a request has; of "F=G"
+    the jobs of both tell it. Raises InputError where its jobs cannot tell."""
+    function, call = Batch.of(said)
+    of_each = {name: [(items, _length(steps)) for one in programs for steps, items in _jobs(one, name).values()]
+               for name in (function, call)}  # fmt: skip
+    for name, found in of_each.items():
+        if not found:
+            known = sorted({name for one in programs for name, _ in one.jobs} - {""})
+            raise InputError(f"no job {name!r} in this recording; it has: {', '.join(known) or 'none'}")
+    jobs = list(chain.from_iterable(of_each.values()))
     sizes, took = np.array([one for one in jobs if one[0]], dtype=float).reshape(-1, 2).T
     if len(sizes) < max(FEWEST, len(jobs)):
         raise InputError(
@@ -89,6 +107,7 @@ def batched(programs: Sequence[Program], function: str, others: Sequence[Program
     """Return the programs with each request's jobs of this function made one call, in place of the first; `others`
     tell, too, what a call costs. Raises InputError where no request has several, or the jobs cannot tell that."""
     cost = cost_of([*programs, *others], function)
+    function = Batch.of(function).function
     if not several(programs, function):
         raise InputError(f"nothing to batch: no request has more than one job of {function!r}")
     return one_call_each(programs, function, cost)

@@ -1,6 +1,6 @@
 """What a change does to programs and resources."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,6 +15,7 @@ from whywait.analysis.prediction.programs import (
     OWN,
     POOL,
     Give,
+    Key,
     Pause,
     Program,
     Resources,
@@ -38,11 +39,13 @@ class Change:
     """What is to be changed; nothing by default."""
 
     pools: Mapping[str, int] = field(default_factory=dict)
+    shared: Mapping[str, int] = field(default_factory=dict)  # pools that each request made: one for all, of this size
     workers: int = 1
     without: tuple[str, ...] = ()
     faster: Mapping[str, float] = field(default_factory=dict)  # by function: how many times
     together: tuple[str, ...] = ()  # functions whose calls by one request are awaited at once, not one after another
-    batch: tuple[str, ...] = ()  # functions whose jobs of one request become one call for all of their items
+    batch: tuple[str, ...] = ()  # functions whose jobs of one request become one call for all of their items; F=G: of G
+    released: tuple[str, ...] = ()  # functions before which connections and locks are given back
     clients: int | None = None
     rate: float | None = None
     switch_interval_ns: float | None = None
@@ -55,13 +58,9 @@ def changed(
     Raises InputError for what the recording does not have."""
     limits = dict(resources.limits)
     for name, size in change.pools.items():
-        keys = [key for key, names in found.names.items() if name in names and key[0] in (POOL, OWN, CONNECTIONS, LOCK)]
-        if not keys:
-            known = sorted({name for names in found.names.values() for name in names if name})
-            raise InputError(
-                f"no pool, connection pool or limit {name!r} in this recording; it has: {', '.join(known) or 'none'}"
-            )
+        keys = _named(found, name, (POOL, OWN, CONNECTIONS, LOCK), "pool, connection pool or limit")
         limits.update(dict.fromkeys(keys, size))
+    limits.update({(POOL, name): size for name, size in change.shared.items()})
     after = replace(resources, limits=limits, processes=resources.processes * change.workers)
     if change.switch_interval_ns is not None:
         after = replace(after, interval_ns=change.switch_interval_ns)
@@ -75,6 +74,10 @@ def changed(
         steps = _scaled(steps, name, 1 / times)
     for name in change.together:
         steps = _together(steps, name)
+    for name in change.shared:
+        steps = _shared(steps, found, name)
+    for name in change.released:
+        steps = _released(steps, name)
     for name in change.batch:
         steps = batched(steps, name, found.others)
     return steps, after
@@ -90,6 +93,55 @@ def mapped(programs: Sequence[Program], one: Callable[[Step], Step | None]) -> l
         )
         for program in programs
     ]
+
+
+def _named(found: Recording, name: str, kinds: Iterable[str], what: str) -> set[Key]:
+    """The limits of these kinds that a user means by this name."""
+    of_kinds = {key: names for key, names in found.names.items() if key[0] in kinds}
+    keys = {key for key, names in of_kinds.items() if name in names}
+    if not keys:
+        known = sorted({name for names in of_kinds.values() for name in names if name})
+        raise InputError(f"no {what} {name!r} in this recording; it has: {', '.join(known) or 'none'}")
+    return keys
+
+
+def _shared(programs: Sequence[Program], found: Recording, name: str) -> list[Program]:
+    """One pool in place of each request's own: none is started or shut down, and no submit waits for a thread's start."""
+    own = _named(found, name, (OWN,), "pool that requests make")
+
+    def one(step: Step) -> Step | None:
+        if isinstance(step, Take | Give):
+            return None if step.key in found.submits else step._replace(key=(POOL, name)) if step.key in own else step
+        return None if isinstance(step, Pause) and step.cause in (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN) else step
+
+    return mapped(programs, one)
+
+
+def _released(programs: Sequence[Program], function: str) -> list[Program]:
+    """Connections and locks are given back before this function, where they are held in it."""
+    _known(programs, function)
+    return [
+        one._replace(activities=tuple(_given_back(steps, function) for steps in one.activities)) for one in programs
+    ]
+
+
+def _given_back(steps: Steps, function: str) -> Steps:
+    found: list[Step] = []
+    held: list[Key] = []  # of what may be given back: what is held now
+    early: list[Key] = []  # and what was given back early
+    for step in steps:
+        if isinstance(step, Run | Pause) and function in step.names:
+            found += map(Give, held)
+            early, held = [*early, *held], []
+        if isinstance(step, Give) and step.key in early:
+            early.remove(step.key)
+            continue
+        if isinstance(step, Take) and step.key[0] in (CONNECTIONS, LOCK):
+            held.append(step.key)
+        elif isinstance(step, Give) and step.key in held:
+            held.remove(step.key)
+        found.append(step)
+    return tuple(found)
 
 
 def _without_cause(programs: Sequence[Program], resources: Resources, cause: str) -> tuple[list[Program], Resources]:

@@ -35,6 +35,7 @@ class Recording:
     starts_ns: list[int] = field(default_factory=list)
     limits: dict[Key, int] = field(default_factory=lambda: {LOOP: 1})
     names: dict[Key, set[str]] = field(default_factory=dict)  # by which a user may name a limit
+    submits: set[Key] = field(default_factory=set)  # locks that are held while a job is handed over and a thread starts
     cpus: float = float("inf")
     gil_wait_ns: float | None = None  # of all threads, for jobs; None: not sampled
     cpu_wait_share: float = 0.0  # of the time on a CPU and for one
@@ -98,6 +99,8 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
             for name in (schema.CODE_FUNCTION, schema.POOL_NAME)
         }
         found.names[key] = names - {""}
+        if any(parts.attributes(wait).get(schema.LOCK_KIND) == schema.LOCK_KIND_SUBMIT for wait in mine):
+            found.submits.add(key)
         first = _acquired(parts, owner, mine) if key[0] == CONNECTIONS else {wait: wait for wait in mine}
         last = list(first)
         size = _size(parts, key, mine)

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from whywait.analysis.prediction.batching import Cost, call_of, collecting, cost_of, most_items, one_call_each, several
+from whywait.analysis.errors import InputError
+from whywait.analysis.prediction.batching import (
+    Batch,
+    Cost,
+    call_of,
+    collecting,
+    cost_of,
+    most_items,
+    one_call_each,
+    several,
+)
 from whywait.analysis.prediction.calibration import drawn, felt
 from whywait.analysis.prediction.programs import Collect, Load, Program, Resources
 from whywait.analysis.prediction.replay import Replay, Request, Thread, replay
@@ -109,17 +119,43 @@ class Way:
         return felt(replay(drawn(self.programs, load, draw), resources, load, seed=draw, made=made))
 
 
-def ways(programs: Sequence[Program], recorded: Sequence[Program], functions: Sequence[str]) -> list[Way]:
+def ways(programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str]) -> list[Way]:
     """Return the ways to make one call of several: a call for each request, where it has several jobs, and batchers with
     windows and with sizes from a request's own items up to those of which the recording tells the cost."""
-    costs = {name: cost_of(recorded, name) for name in functions}
-    steps, own = list(programs), list(programs)
-    for name, cost in costs.items():
-        own = one_call_each(own, name, cost)
-        steps = collecting(steps, name)
-    calls = {name: call_of(programs, name, cost) for name, cost in costs.items()}
-    sizes = [max(most_items(programs, name) for name in functions)]
+    costs, found = _batchers(programs, recorded, said)
+    sizes, own = [max(most_items(programs, name) for name in costs)], list(programs)
     while sizes[-1] * 2 <= min(cost.most for cost in costs.values()):
         sizes.append(sizes[-1] * 2)
-    found = [Way(steps, Policy(window, size), costs, calls) for size in sizes for window in WINDOWS_NS]
-    return [Way(own, None, costs), *found] if any(several(programs, name) for name in functions) else found
+    for name, cost in costs.items():
+        own = one_call_each(own, name, cost)
+    tried = [found(Policy(window, size)) for size in sizes for window in WINDOWS_NS]
+    return [Way(own, None, costs), *tried] if any(several(programs, name) for name in costs) else tried
+
+
+def way(
+    programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str], window_ns: float, size: int | None, clients: int | None
+) -> Way:  # fmt: skip
+    """Return a batcher with this window and size, by default as large as the recording tells. Raises InputError where so
+    many clients could fill a call of which the recording does not tell the cost; None: an open load."""
+    costs, found = _batchers(programs, recorded, said)
+    most = min(cost.most for cost in costs.values())
+    asked = size or most
+    full = asked if clients is None else min(asked, clients * max(most_items(programs, name) for name in costs))
+    if full > most:
+        raise InputError(
+            f"cannot tell what one call for {full:,} items costs: the recording tells it for up to {most:,}. Give a --size of "
+            "no more, or record larger calls"
+        )
+    return found(Policy(window_ns, asked))
+
+
+def _batchers(
+    programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str]
+) -> tuple[dict[str, Cost], Callable[[Policy], Way]]:
+    """The costs by function, and what makes the way of a policy."""
+    costs = {Batch.of(one).function: cost_of(recorded, one) for one in said}
+    steps = list(programs)
+    for name in costs:
+        steps = collecting(steps, name)
+    calls = {name: call_of(programs, name, cost) for name, cost in costs.items()}
+    return costs, lambda policy: Way(steps, policy, costs, calls)

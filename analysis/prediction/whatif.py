@@ -13,7 +13,7 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, queued, with_rivals
 from whywait.analysis.prediction.changes import Change, changed
 from whywait.analysis.prediction.holds import Recording
-from whywait.analysis.prediction.micro_batches import Way, ways
+from whywait.analysis.prediction.micro_batches import Way, way, ways
 from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.recorded import recorded
 from whywait.analysis.prediction.replay import replay
@@ -48,7 +48,7 @@ class Prediction:
     requests: int
     clients: int | None  # None: an open load
     miss: float
-    batching: "Batching | None" = None  # what was found to keep p95 under a bound
+    batching: "Batching | None" = None  # the batcher, where one was asked for
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for JSON: times in ns, throughput in requests/s."""
@@ -68,33 +68,33 @@ class Batching:
     item_ns: Mapping[str, float]  # and each of its items
     window_ns: float | None  # a batcher waits so long for items of several requests; None: one call for each request
     size: int  # unless it has so many
-    keeps: bool  # p95 under the bound, with all of its interval; else this is the lowest p95
+    keeps: bool | None  # p95 under the bound, with all of its interval; else this is the lowest p95; None: no bound
 
 
 def whatif(
     analysis: Analysis, *, pools: Mapping[str, int] | None = None, workers: int = 1, without: Sequence[str] = (),
     faster: Mapping[str, float] | None = None, together: Sequence[str] = (), batch: Sequence[str] = (), p95_under_ns: float | None = None, clients: int | None = None, rate: float | None = None,
-    switch_interval_ns: float | None = None,
+    switch_interval_ns: float | None = None, shared: Mapping[str, int] | None = None, released: Sequence[str] = (),
+    window_ns: float | None = None, size: int | None = None,
 ) -> Prediction:  # fmt: skip
-    """Return what this change would bring: `pools` sizes by name, `workers` times as many processes, `without` causes or
-    functions, `faster` functions by how many times, functions awaited `together`, jobs of functions made one call (`batch`), another number of closed-loop `clients`, or `rate` requests/s, another `sys.setswitchinterval`. With `p95_under_ns` it looks for the window and size of a
-    batcher that bring most requests/s and keep the felt p95 under it.
+    """Return what this change would bring: `pools` sizes by name, `shared` pools in place of each request's own, `workers`
+    times as many processes, `without` causes or functions, `faster` functions by how many times, functions awaited
+    `together`, connections and locks `released` before functions, jobs of functions made one call (`batch`: F, or F=G for calls of G), another number of closed-loop
+    `clients`, or `rate` requests/s, another `sys.setswitchinterval`. With `window_ns` (and `size`) a batcher waits so long for items of several requests (or for so many); with
+    `p95_under_ns` it looks for the window and size that bring most requests/s and keep the felt p95 under it.
     Raises InputError where the recording cannot tell."""
     change = Change(
-        pools or {},
-        workers,
-        tuple(without),
-        faster or {},
-        tuple(together),
-        tuple(batch),
-        clients,
-        rate,
-        switch_interval_ns,
-    )
+        pools=pools or {}, shared=shared or {}, workers=workers, without=tuple(without), faster=faster or {},
+        together=tuple(together), batch=tuple(batch), released=tuple(released), clients=clients, rate=rate,
+        switch_interval_ns=switch_interval_ns,
+    )  # fmt: skip
     _check(change)
-    if p95_under_ns is not None and not (batch and p95_under_ns > 0):
-        raise InputError("expected the functions whose jobs are to be batched, and a p95 over 0")
-    return predicted(baseline(analysis), change, p95_under_ns)
+    asked = [one for one in (p95_under_ns, window_ns) if one is not None]
+    if (asked or size is not None) and not (batch and len(asked) == 1 and p95_under_ns != 0 and (size or 1) > 0):
+        raise InputError(
+            "expected functions whose jobs are to be batched, and either a p95 over 0 or a window (with a size)"
+        )
+    return predicted(baseline(analysis), change, p95_under_ns, None if window_ns is None else (window_ns, size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,10 @@ def baseline(analysis: Analysis) -> Baseline:
     return Baseline(found, figures, load, resources, programs, miss, before)
 
 
-def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None, draws: int = DRAWS) -> Prediction:
+def predicted(
+    base: Baseline, change: Change, p95_under_ns: float | None = None, batcher: tuple[float, int | None] | None = None,
+    draws: int = DRAWS,
+) -> Prediction:  # fmt: skip
     """Return what a change would bring, as `whatif` does, from so many replays. Raises InputError where the recording
     cannot tell."""
     found, figures, load, resources, programs, miss, before = (getattr(base, name) for name in Baseline.__slots__)
@@ -135,7 +138,7 @@ def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None,
         load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
     )
     # what computes around the waits of a function may be the function's or its caller's: both
-    plain = change if p95_under_ns is None else replace(change, batch=())
+    plain = change if p95_under_ns is None and batcher is None else replace(change, batch=())
     both = [
         changed(programs, resources, found, plain, near=near) for near in (False, True)[: 1 + _near(programs, change)]
     ]
@@ -153,20 +156,23 @@ def predicted(base: Baseline, change: Change, p95_under_ns: float | None = None,
         return _in_order([_range(*one, miss) for one in zip(figures, as_now.T, passed.T, FLOORS, strict=True)])
 
     made = [(Way(steps), has) for steps, has in both]
-    if p95_under_ns is not None:
-        ((steps, has), *_) = both
-        tried = ways(steps, [*found.programs, *found.others], change.batch)
+    ((steps, has), *_), every = both, [*found.programs, *found.others]
+    if batcher is not None:
+        made = [(way(steps, every, change.batch, *batcher, None if later.rate is not None else later.clients), has)]
+    elif p95_under_ns is not None:
+        tried = ways(steps, every, change.batch)
         made = [(min(tried, key=lambda one: _rank(spread_of([(one, has)], 1), p95_under_ns)), has)]
     elif len(both) > 1:
         _check_near(ratios(made, 1.0, draws), figures[0])
-    ((way, _), *_) = made
+    ((chosen, _), *_) = made
     spread = spread_of(made)
     if rate is not None and spread[2].after < 0.95 * rate:
         raise InputError(
             f"{rate:g} requests/s are more than it could serve: about {spread[2].after:.3g}/s. The queue would grow without end"
         )
     at_once = None if later.rate is not None else later.clients
-    batching = None if p95_under_ns is None else _batching(way, spread[1].high <= p95_under_ns)
+    keeps = None if p95_under_ns is None else spread[1].high <= p95_under_ns
+    batching = _batching(chosen, keeps) if chosen.costs else None
     return Prediction(spread[0], spread[1], spread[2], len(found.programs), at_once, miss, batching)
 
 
@@ -176,7 +182,7 @@ def _rank(spread: Sequence[Range], p95_under_ns: float) -> tuple[float, ...]:
     return (0.0, -round(log(throughput.after) / ALIKE), p95.after) if p95.high <= p95_under_ns else (1.0, p95.high, 0.0)
 
 
-def _batching(way: Way, keeps: bool) -> Batching:
+def _batching(way: Way, keeps: bool | None) -> Batching:
     call, item = ({name: one[at] for name, one in way.costs.items()} for at in (0, 1))
     window_ns, size = (None, 0) if way.policy is None else way.policy
     return Batching(call, item, window_ns, size, keeps)

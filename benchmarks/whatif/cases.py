@@ -60,6 +60,12 @@ CELLS: Final = {
         # changes that were added after the replay was last changed: two at once, a rate, a smaller pool, other clients
         _cell("sleep8_many", "pool_sleep", 20, pool=8), _cell("gate_rate", "semaphore", rate=100), _cell("threads2", "thread_lock", 6, pool=2),
         _cell("fan_few", "fan_out", 2), _cell("behind_many", "downstream", 8, connections=20),
+        # a pool for each request or one for all; a permit held too long; a call for each request or a batcher's
+        _cell("own", "own_pool", 4), _cell("one_pool", "own_pool", 4, pool=8, shared=True),
+        _cell("held", "held", 8), _cell("early", "held", 8, early=True),
+        _cell("each", "items", 8), _cell("joined", "items", 8, window=2), _cell("joined_long", "items", 8, window=10),
+        # threads ask for the GIL after half a millisecond
+        _cell("python_often", "pool_python", 6, interval=0.5),
     )
 }  # fmt: skip
 
@@ -90,4 +96,8 @@ CASES: Final = (
     Case("sleep4", "sleep8_many", {"pools": {"work": 8}, "clients": 20}), Case("gate3", "gate_rate", {"rate": 100}),
     Case("threads", "threads2", {"pools": {"work": 2}}), Case("fan4", "fan_few", {"clients": 2}),
     Case("behind", "behind_many", {"clients": 8}),
+    Case("own", "one_pool", {"shared": {"own": 8}}), Case("held", "early", {"released": ["settle"]}),
+    Case("each", "joined", {"batch": ["predict"], "window_ns": 2e6, "size": 16}),
+    Case("each", "joined_long", {"batch": ["predict"], "window_ns": 10e6, "size": 16}),
+    Case("python4", "python_often", {"switch_interval_ns": 0.5e6}),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +20,8 @@ from opentelemetry import trace
 
 SETTINGS: Final[dict[str, Any]] = {
     "pool": 4, "python": 1.0, "native": 1.0, "sleep": 1.0, "downstream": 1.0, "lock": True, "log": True,
-    "connections": 2, "permits": 3, "together": False, "jobs": 1, **json.loads(os.environ.get("SETTINGS", "{}")),
+    "connections": 2, "permits": 3, "together": False, "jobs": 1, "interval": 5.0, "shared": False, "early": False,
+    "window": None, "size": 16, **json.loads(os.environ.get("SETTINGS", "{}")),
 }  # fmt: skip
 POOL: Final = ThreadPoolExecutor(SETTINGS["pool"], thread_name_prefix="work")
 LOCK: Final = threading.Lock()
@@ -156,6 +158,62 @@ async def batch() -> None:
     await asyncio.gather(*(in_pool(predict, rows) for rows in random.sample(split, len(split))))
 
 
+def shared_jobs() -> None:
+    if SETTINGS["shared"]:
+        list(POOL.map(lambda _: fetch_report(), range(4)))
+        return
+    with ThreadPoolExecutor(4, thread_name_prefix="own") as pool:
+        list(pool.map(lambda _: fetch_report(), range(4)))
+
+
+async def own_pool() -> None:
+    await asyncio.to_thread(shared_jobs)
+
+
+async def settle() -> None:
+    await asyncio.sleep(0.012)
+
+
+async def held() -> None:
+    async with GATES[1]:
+        await asyncio.sleep(0.008)
+        if not SETTINGS["early"]:
+            await settle()
+    if SETTINGS["early"]:
+        await settle()
+
+
+async def items() -> None:
+    """One to four rows, in a call of their own or by a batcher."""
+    rows = random.randint(1, 4)
+    if SETTINGS["window"] is None:
+        await in_pool(predict, rows)
+        return
+    answer = asyncio.get_running_loop().create_future()
+    WAITING.append((rows, answer))
+    ARRIVED[0].set()
+    await answer
+
+
+async def batcher() -> None:
+    """One call at a time: as many rows as have come in the window since the first one, up to `size`."""
+    while True:
+        await ARRIVED[0].wait()
+        if sum(rows for rows, _ in WAITING) < SETTINGS["size"]:
+            await asyncio.sleep(SETTINGS["window"] / 1000)
+        while WAITING:
+            taken = [WAITING.pop(0)]
+            while WAITING and sum(rows for rows, _ in [*taken, WAITING[0]]) <= SETTINGS["size"]:
+                taken.append(WAITING.pop(0))
+            await in_pool(predict, sum(rows for rows, _ in taken))
+            for _, answer in taken:
+                answer.set_result(None)
+            if sum(rows for rows, _ in WAITING) < SETTINGS["size"]:
+                break
+        if not WAITING:
+            ARRIVED[0].clear()
+
+
 async def mixed() -> None:
     compute(1)
     await ask("quick")
@@ -167,18 +225,24 @@ SHAPES: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     one.__name__: one
     for one in (
         pool_sleep, pool_python, pool_native, loop_python, async_lock, semaphore, thread_lock, logged, connections,
-        downstream, fan_out, batch, mixed,
+        downstream, fan_out, batch, mixed, own_pool, held, items,
     )
 }  # fmt: skip
 CLIENTS: Final[list[httpx.AsyncClient]] = []
 GATES: Final[list[Any]] = []
+WAITING: Final[list[tuple[int, asyncio.Future[None]]]] = []
+ARRIVED: Final[list[asyncio.Event]] = []
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     CLIENTS.append(httpx.AsyncClient(limits=httpx.Limits(max_connections=SETTINGS["connections"]), timeout=60))
     GATES.extend([asyncio.Lock(), asyncio.Semaphore(SETTINGS["permits"])])
+    ARRIVED.append(asyncio.Event())
+    sys.setswitchinterval(SETTINGS["interval"] / 1000)
+    collector = asyncio.create_task(batcher())
     yield
+    collector.cancel()
     await CLIENTS[0].aclose()
 
 
