@@ -67,6 +67,7 @@ class Bounds:
 
     seconds: float
     requests: int
+    least: int = 0  # requests, however long they take
 
 
 def bodies(seed: int, count: int = DISTINCT_BODIES) -> list[bytes]:
@@ -95,7 +96,7 @@ async def drive(
         nonlocal sent
         connection = Connection(url)
         try:
-            while sent < bounds.requests and perf_counter() < deadline_s:
+            while sent < bounds.requests and (sent < bounds.least or perf_counter() < deadline_s):
                 body = encoded[sent % len(encoded)]
                 sent += 1
                 name = f"{started_ns}-{sent}"

@@ -22,6 +22,7 @@ from demo_service.chapters.story_report import as_json, comparison_text, conditi
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
 from demo_service.load import MODES, Bounds, LoadError, LoadResult, parse_clients, parse_modes, positive_seconds
+from demo_service.settings import from_environment
 from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.verdicts.sentences import verdict
@@ -121,7 +122,7 @@ def _tell(plan: Plan, console: Console) -> int:
     _print_verdicts(plan.modes, plan, verdicts, console)
     found = comparison(cells)
     said = [("\n" + comparison_text(found), "bold")] if found is not None else []
-    foretold = foretold_text(analysis, cells)
+    foretold = foretold_text(analysis, cells, from_environment())
     said += [("\n" + note, "") for note in (*notes, foretold) if note]
     said += [(f"note: {one.message} ({one.count}×)", "dim") for one in analysis.findings]
     for text, style in said:

@@ -121,9 +121,11 @@ def _add(found: Recording, parts: Parts, root: int, chosen: bool) -> None:
             if child not in numbers:
                 numbers[child] = len(order)
                 order.append(child)
+    foreign_ns = found.foreign_ns
     steps = tuple(Activity(found, parts, one, numbers).all() for one in order)
     program = Program(steps, tuple(_job(parts, one) for one in order))
     if not chosen:
+        found.foreign_ns = foreign_ns
         found.others.append(program)
         return
     found.programs.append(program)

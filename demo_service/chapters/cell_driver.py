@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from demo_service.chapters.story_cells import BATCHED, THREADED
 from demo_service.load import Bounds, LoadResult, drive
+from whywait.analysis.prediction.whatif import FEWEST
 from whywait.analysis.text import counted
 
+ROUNDS: Final = 3  # of the most clients
 WARM_UP: Final = Bounds(seconds=3, requests=4)
 _EXPORT_QUIET_S: Final = 1.2  # the exporter writes about once a second while it has something to write
 _EXPORT_PATIENCE_S: Final = 15.0
@@ -33,6 +36,7 @@ async def drive_cells(
 ) -> AsyncIterator[LoadResult]:
     """Yields the result of each cell once the service has written its traces; `show` is told what goes on."""
     warm: set[str] = set()
+    most = max((clients for _, clients in cells), default=0)
     for number, (mode, clients) in enumerate(cells, start=1):
         where = f"{number}/{len(cells)}  {mode}, {counted(clients, 'client')}"
         if mode not in warm:
@@ -46,7 +50,9 @@ async def drive_cells(
             answers += 1
             show(f"{where}: {answers} answers")
 
-        result = await drive(url, mode, clients, bounds, seed=clients, on_answer=answered)
+        # what a change would bring is predicted where the most clients waited: each of them must have waited again
+        least = replace(bounds, least=min(bounds.requests, max(FEWEST, ROUNDS * clients)) if clients == most else 0)
+        result = await drive(url, mode, clients, least, seed=clients, on_answer=answered)
         show(f"{where}: letting the service write its traces")
         await _exported(traces)
         yield result

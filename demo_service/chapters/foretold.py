@@ -1,40 +1,79 @@
-"""What the recording of a mode says of more clients, beside what was measured with them."""
+"""What the recording of each mode says of the next one, beside what was measured in it."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import pandas as pd
 
 from demo_service.chapters.story_cells import Cell, label
+from demo_service.settings import Settings
 from whywait.analysis import Analysis, InputError, whatif
 
-
-def foretold_text(analysis: Analysis, cells: Sequence[Cell]) -> str:
-    """Each mode with the most clients, predicted from its own recording with fewer, and measured; "" with one number of
-    clients. A mode that cannot be predicted is listed with the reason."""
-    lines = []
-    for after in cells:
-        fewer = [cell for cell in cells if cell.mode == after.mode and cell.clients < after.clients]
-        if fewer and after.clients == max(cell.clients for cell in cells) and after.seen.latencies_ns:
-            lines.append(f"  {after.mode}: {_told(analysis, max(fewer, key=lambda one: one.clients), after)}")
-    return "\n".join(["Predicted from fewer clients (95% interval), and measured:", *lines]) if lines else ""
+_ONE: Final = "Predictor.predict_one"
+_MANY: Final = "Predictor.predict_many"
+_TARGETS: Final = 2
 
 
-def _told(analysis: Analysis, before: Cell, after: Cell) -> str:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From one mode to the next. What a call for several items costs is told by the modes in `costs`, with fewer clients."""
+
+    before: str
+    after: str
+    said: str
+    change: Callable[[Settings], Mapping[str, Any]]
+    costs: tuple[str, ...] = ()
+
+
+STEPS: Final = (
+    Step("per_request_pool", "dedicated_pool", "one pool for all requests",
+         lambda one: {"shared": {"per-request": one.pool_size}}),
+    Step("to_thread", "batch", "one call for a request's 14 jobs", lambda _: {"batch": [f"{_ONE}={_MANY}"]}, ("batch",)),
+    Step("batch", "microbatch", "one call for several requests",
+         lambda one: {"batch": [_MANY], "window_ns": one.batch_wait_ms * 1e6, "size": one.batch_max_pods * _TARGETS},
+         ("batch", "microbatch")),
+)  # fmt: skip
+
+
+def foretold_text(analysis: Analysis, cells: Sequence[Cell], settings: Settings) -> str:
+    """Each step at the most clients, predicted from the mode before it and measured in the one after; "" where no two of
+    the modes were driven. A step that cannot be predicted is listed with the reason."""
+    most = max((cell.clients for cell in cells), default=0)
+    at_most = {cell.mode: cell for cell in cells if cell.clients == most and cell.seen.latencies_ns}
+    lines = [
+        f"  {step.before} → {step.after} ({step.said}): "
+        + _told(_alone(analysis, at_most[step.before], _costs(step, cells, most)), at_most[step.after], step.change(settings))
+        for step in STEPS if {step.before, step.after} <= at_most.keys()
+    ]  # fmt: skip
+    return (
+        "\n".join([f"Predicted from the mode before (95% interval), and measured, with {most} clients:", *lines])
+        if lines
+        else ""
+    )
+
+
+def _costs(step: Step, cells: Sequence[Cell], most: int) -> list[Cell]:
+    return [cell for cell in cells if cell.mode in step.costs and cell.clients < most]
+
+
+def _told(recorded: Analysis, after: Cell, change: Mapping[str, Any]) -> str:
     try:
-        found = whatif(_alone(analysis, before), clients=after.clients)
+        found = whatif(recorded, **change)
     except InputError as refused:
-        return f"{before.clients} → {after.clients} clients: {refused}"
+        return str(refused)
     p50, rate = found.p50, found.throughput
     return (
-        f"{before.clients} → {after.clients} clients: p50 {p50.after / 1e6:.1f} ms ({p50.low / 1e6:.1f} to {p50.high / 1e6:.1f}), "
+        f"p50 {p50.before / 1e6:.1f} → {p50.after / 1e6:.1f} ms ({p50.low / 1e6:.1f} to {p50.high / 1e6:.1f}), "
         f"measured {after.seen.percentile_ns(0.5) / 1e6:.1f} ms; {rate.after:.1f} requests/s ({rate.low:.1f} to {rate.high:.1f}), "
         f"measured {after.seen.requests_per_s:.1f}"
     )
 
 
-def _alone(analysis: Analysis, cell: Cell) -> Analysis:
-    """The analysis of one cell, without the spans of the others, which ran in the same process; with those of no cell,
-    such as a batcher's."""
+def _alone(analysis: Analysis, cell: Cell, costs: Sequence[Cell]) -> Analysis:
+    """The analysis of one cell, with the spans of those alone that tell what calls cost: all ran in the same process."""
     is_own = analysis.requests["endpoint"] == label(cell.mode, cell.clients)
-    others = set(analysis.requests.loc[~is_own, "trace_id"])
-    spans = analysis.spans[~analysis.spans["trace_id"].isin(others)].reset_index(drop=True)
+    began = analysis.spans["trace_id"].map(analysis.spans.groupby("trace_id")["start_ns"].min())
+    within = [began.between(one.seen.started_ns, one.seen.ended_ns) for one in (cell, *costs)]
+    spans = pd.DataFrame(analysis.spans[pd.concat(within, axis=1).any(axis=1)]).reset_index(drop=True)
     return replace(analysis, requests=analysis.requests[is_own], spans=spans)

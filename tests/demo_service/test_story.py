@@ -59,9 +59,8 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
         False,
         True,
     )
-    foretold = rest.split("Predicted from fewer clients")[1]
-    assert "to_thread: 1 → 2 clients:" in foretold
-    assert "batch: 1 → 2 clients:" in foretold
+    foretold = rest.split("Predicted from the mode before")[1]
+    assert "to_thread → batch (one call for a request's 14 jobs): p50 " in " ".join(foretold.split())
     results = json.loads((out / "results.json").read_text())
     cells = {(cell["mode"], cell["clients"]): cell for cell in results["cells"]}
     assert list(cells) == [("to_thread", 1), ("to_thread", 2), ("batch", 1), ("batch", 2)]

@@ -1,6 +1,7 @@
 """Cells from drawn analyses: which requests belong to a cell, what their time went to, what is told."""
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from demo_service.chapters import foretold
 from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
 from demo_service.chapters.story_report import as_json, comparison_text, felt_text, table
 from demo_service.load import LoadResult
-from demo_service.settings import CLIENT_REQUEST
+from demo_service.settings import CLIENT_REQUEST, Settings
 from whywait.analysis import Analysis, InputError, Prediction
 from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
 from whywait.analysis.prediction.whatif import Range
@@ -182,33 +183,40 @@ def test_the_json_holds_every_cell(story: tuple[Analysis, list[LoadResult]]) -> 
     assert said["verdicts"] == ["one"]
 
 
-def test_more_clients_are_predicted_from_the_cell_with_fewer_alone_and_told_beside_what_was_measured(
+def test_a_mode_is_predicted_from_the_one_before_and_what_its_calls_cost_from_fewer_clients(
     story: tuple[Analysis, list[LoadResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    def predicted(analysis: Analysis, *, clients: int) -> Prediction:
-        asked.append((set(analysis.spans["trace_id"]), set(analysis.requests["request_id"]), clients))
-        one, rate = Range(50 * MS, 800 * MS, 700 * MS, 950 * MS), Range(20, 18.4, 15, 22)
-        return Prediction(one, one, rate, 1, clients, 0.01)
+    def predicted(analysis: Analysis, **change: object) -> Prediction:
+        asked.append((set(analysis.spans["trace_id"]), set(analysis.requests["request_id"]), change))
+        one, rate = Range(1000 * MS, 150 * MS, 90 * MS, 200 * MS), Range(20, 18.4, 15, 22)
+        return Prediction(one, one, rate, 1, 16, 0.01)
 
     monkeypatch.setattr(foretold, "whatif", predicted)
-    said = foretold.foretold_text(story[0], cells_of(*story))
-    # batch was driven with 16 clients alone; what no client asked for, as a batcher's work, belongs to each recording
-    assert asked == [({"tto_thread-1-0", "of nobody"}, {"to_thread-1-0"}, 16)]
-    assert said.splitlines()[1:] == [
-        "  to_thread: 1 → 16 clients: p50 800.0 ms (700.0 to 950.0), measured 1000.0 ms; "
-        "18.4 requests/s (15.0 to 22.0), measured 0.3"
+    analysis, _ = story
+    results = [*story[1], seen("batch", 1, 60, 70, 100)]
+    cells = cells_of(analysis, results)
+    at_s = {"tto_thread-1-0": 11, "tto_thread-16-0": 21, "tbatch-16-0": 41, "of nobody": 65}
+    spans = analysis.spans.assign(start_ns=[at_s[one] * S for one in analysis.spans["trace_id"]])
+    said = foretold.foretold_text(replace(analysis, spans=spans), cells, Settings())
+    # what no client asked for, as a batcher's work, belongs to the recording in whose time it is
+    costs = {"batch": ["Predictor.predict_one=Predictor.predict_many"]}
+    assert asked == [({"tto_thread-16-0", "of nobody"}, {"to_thread-16-0"}, costs)]
+    assert said.splitlines() == [
+        "Predicted from the mode before (95% interval), and measured, with 16 clients:",
+        "  to_thread → batch (one call for a request's 14 jobs): p50 1000.0 → 150.0 ms (90.0 to 200.0), measured 100.0 ms; "
+        "18.4 requests/s (15.0 to 22.0), measured 0.3",
     ]
 
 
 def test_what_cannot_be_predicted_is_told_with_its_reason(
     story: tuple[Analysis, list[LoadResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(analysis: Analysis, *, clients: int) -> Prediction:
+    def refused(analysis: Analysis, **change: object) -> Prediction:
         raise InputError("cannot predict from 1 request")
 
     monkeypatch.setattr(foretold, "whatif", refused)
-    cells = cells_of(*story)
-    assert "to_thread: 1 → 16 clients: cannot predict from 1 request" in foretold.foretold_text(story[0], cells)
-    assert foretold.foretold_text(story[0], cells[1:]) == ""  # with 16 clients alone
+    analysis, cells = replace(story[0], spans=story[0].spans.assign(start_ns=0)), cells_of(*story)
+    assert "jobs): cannot predict from 1 request" in foretold.foretold_text(analysis, cells, Settings())
+    assert foretold.foretold_text(analysis, cells[1:2], Settings()) == ""  # one mode alone

@@ -18,6 +18,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> str:
         ((), "nothing to predict"),
         (("--clients", "8"), "cannot predict"),
         (("--batch", "score"), "cannot predict"),
+        (("--window", "5"), "expected functions whose jobs are to be batched, and either a p95 over 0 or a window"),
+        (("--batch", "score", "--window", "5", "--p95-under", "9"), "either a p95 over 0 or a window"),
+        (("--batch", "score", "--size", "5"), "either a p95 over 0 or a window (with a size)"),
+        (("--shared", "own"), "--shared own: expected a name and a number"),
         (("--pool", "default"), "--pool default: expected a name and a number"),
     ],
 )

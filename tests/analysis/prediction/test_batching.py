@@ -57,6 +57,20 @@ def test_what_the_jobs_cannot_tell_is_refused_with_what_is_needed(programs: list
     assert said in str(refused.value)
 
 
+def test_jobs_become_a_call_of_another_function_that_was_recorded_with_more_items() -> None:
+    one_each = [request(1, 1, 1)] * 40
+    many = [request(9)] * 20
+    called = [
+        one._replace(jobs=tuple((name.replace("predict", "predict_many"), items) for name, items in one.jobs))
+        for one in many
+    ]
+    steps = batched(one_each, "predict=predict_many", called)
+    felt = replay(steps, Resources(), Load(1)).felt_ns[0] / MS
+    assert felt == pytest.approx(CALL_MS + 3 * ITEM_MS + QUEUED_MS)
+    with pytest.raises(InputError, match="no job 'predict_all' in this recording; it has: predict, predict_many"):
+        batched(one_each, "predict=predict_all", called)
+
+
 def test_a_function_without_jobs_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="no job 'rank' in this recording; it has: predict"):
         batched([request(1, 2)] * 40, "rank")

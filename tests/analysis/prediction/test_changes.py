@@ -7,7 +7,21 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.prediction.changes import Change, changed
 from whywait.analysis.prediction.holds import Recording
-from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
+from whywait.analysis.prediction.programs import (
+    LOCK,
+    OWN,
+    POOL,
+    Give,
+    Join,
+    Key,
+    Load,
+    Pause,
+    Program,
+    Resources,
+    Run,
+    Start,
+    Take,
+)
 from whywait.analysis.prediction.replay import replay
 from whywait.analysis.prediction.whatif import whatif
 
@@ -37,6 +51,51 @@ def test_what_was_computed_around_the_waits_of_a_function_goes_with_it_or_stays(
     for near, ms in ((False, 5), (True, 3)):
         steps, after = changed([around] * 10, Resources(), Recording(), Change(without=("ask",)), near=near)
         assert replay(steps, after, Load(1)).felt_ns[0] / MS == pytest.approx(ms)
+
+
+POOL_OF_ONE: Key = (OWN, "31")
+SUBMIT: Key = (LOCK, "thread.py", 30, "lock")
+
+
+def with_own_pool() -> Program:
+    """Makes a pool, hands it two jobs of 10 ms, waits for both, shuts it down."""
+    root = (
+        Take(SUBMIT), Pause(4 * MS, (), "pool_startup"), Give(SUBMIT), Start(1), Start(2), Join((1, 2)), Pause(2 * MS, (), "pool_shutdown"),
+    )  # fmt: skip
+    job = (Take(POOL_OF_ONE), Pause(10 * MS, ("work",)), Give(POOL_OF_ONE))
+    return Program((root, job, job))
+
+
+def test_one_pool_for_all_takes_its_starts_and_ends_away_and_makes_a_queue() -> None:
+    found = Recording(
+        limits={POOL_OF_ONE: 2, SUBMIT: 1}, names={POOL_OF_ONE: {"own"}, SUBMIT: {"submit"}}, submits={SUBMIT}
+    )
+    resources, load = Resources(found.limits), Load(3)
+    before = replay([with_own_pool()] * 90, resources, load)
+    # one after another starts a pool (4 ms), the jobs run at once
+    assert before.throughput == pytest.approx(1000 * 3 / (10 + 4 + 2), rel=0.05)
+    for size in (2, 3, 6):
+        steps, after = changed([with_own_pool()] * 90, resources, found, Change(shared={"own": size}))
+        assert after.limits[POOL, "own"] == size
+        assert replay(steps, after, load).throughput == pytest.approx(1000 * size / (2 * 10), rel=0.05)
+    with pytest.raises(InputError, match="no pool that requests make 'work' in this recording; it has: own"):
+        changed([with_own_pool()], resources, found, Change(shared={"work": 2}))
+
+
+@pytest.mark.parametrize("key", [(LOCK, "app.py", 7, "Semaphore.acquire"), ("connections", 3)])
+def test_what_is_held_in_a_function_is_given_back_before_it(key: Key) -> None:
+    program = Program(
+        ((Take(key), Pause(8 * MS, ("query",)), Pause(12 * MS, ("settle",)), Pause(1 * MS, ("query",)), Give(key)),)
+    )
+    resources, load = Resources({key: 1}), Load(9)
+    assert replay([program] * 90, resources, load).throughput == pytest.approx(1000 / 21, rel=0.02)
+    steps, after = changed([program] * 90, resources, Recording(), Change(released=("settle",)))
+    assert replay(steps, after, load).throughput == pytest.approx(1000 / 8, rel=0.1)
+    assert [type(one) for one in steps[0].activities[0]] == [Take, Pause, Give, Pause, Pause]
+    # what is taken again later is its own
+    twice = Program((program.activities[0] + program.activities[0][:2] + (Give(key),),))
+    (again,), _ = changed([twice], resources, Recording(), Change(released=("settle",)))
+    assert [type(one) for one in again.activities[0]] == [Take, Pause, Give, Pause, Pause, Take, Pause, Give]
 
 
 def test_a_function_that_is_not_in_the_recording_is_an_error_that_names_those_that_are() -> None:

@@ -4,8 +4,9 @@ from functools import partial
 
 import pytest
 
+from whywait.analysis.errors import InputError
 from whywait.analysis.prediction.batching import Cost, call_of, collecting
-from whywait.analysis.prediction.micro_batches import Batching, Policy, ways
+from whywait.analysis.prediction.micro_batches import Batching, Policy, way, ways
 from whywait.analysis.prediction.programs import Join, Load, Pause, Program, Resources, Run, Start
 from whywait.analysis.prediction.replay import replay
 
@@ -51,6 +52,19 @@ def test_what_is_tried_goes_up_to_the_items_of_which_the_cost_is_known() -> None
     assert sizes == {4, 8, 16}
     assert all(one.policy for one in tried), "no request has several jobs: a call for each is what there is"
     assert tried[0].costs["predict"].of(10) / MS == pytest.approx(CALL_MS + 10 * ITEM_MS)
+
+
+def test_a_batcher_of_given_window_and_size_is_replayed_or_refused_where_no_call_was_so_large() -> None:
+    programs = [request(items) for items in (1, 2, 4) * 20]
+    asked = way(programs, programs, ["predict"], 5 * MS, 8, None)
+    assert asked.policy == Policy(5 * MS, 8)
+    assert way(programs, programs, ["predict"], 0.0, None, 3).policy == Policy(0.0, 16), (
+        "as large as the recording tells"
+    )
+    assert way(programs, programs, ["predict"], 0.0, 99, 3).policy == Policy(0.0, 99), "three clients fill 12"
+    assert asked.felt(Resources(), Load(1), 1)[0] / MS == pytest.approx(5 + CALL_MS + 2 * ITEM_MS, abs=ITEM_MS)
+    with pytest.raises(InputError, match="one call for 80 items costs: the recording tells it for up to 16"):
+        way(programs, programs, ["predict"], 0.0, 99, 20)
 
 
 def test_the_best_of_what_is_tried_brings_what_a_batcher_brings() -> None:
