@@ -88,12 +88,12 @@ def whatif(
         together=tuple(together), batch=tuple(batch), released=tuple(released), clients=clients, rate=rate,
         switch_interval_ns=switch_interval_ns,
     )  # fmt: skip
-    _check(change)
     asked = [one for one in (p95_under_ns, window_ns) if one is not None]
     if (asked or size is not None) and not (batch and len(asked) == 1 and p95_under_ns != 0 and (size or 1) > 0):
         raise InputError(
             "expected functions whose jobs are to be batched, and either a p95 over 0 or a window (with a size)"
         )
+    _check(change)
     return predicted(baseline(analysis), change, p95_under_ns, None if window_ns is None else (window_ns, size))
 
 
