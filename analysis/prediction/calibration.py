@@ -88,6 +88,13 @@ def with_rivals(found: Recording, load: Load) -> Resources:
     if not isfinite(found.cpus):
         return resources
 
+    def slower(share: float) -> bool:  # what is computed aside may be put off until no request wants a CPU
+        with_share = replace(resources, aside_ns=share * found.aside_ns)
+        return fmean(replay(programs, with_share, load).felt_ns) > fmean(found.felt_ns)
+
+    aside_ns = found.aside_ns * (_halved(1.0, slower) if found.aside_ns and slower(1.0) else 1.0)
+    resources = replace(resources, aside_ns=aside_ns)
+
     def too_much(root: float) -> bool:  # few rivals matter most
         run = replay(programs, replace(resources, rivals=root**2), load)
         # threads that wait for the GIL queue for a CPU, too, whenever they ask for it: that makes nobody slower

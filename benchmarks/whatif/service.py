@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import httpx
@@ -189,29 +189,30 @@ async def items() -> None:
     if SETTINGS["window"] is None:
         await in_pool(predict, rows)
         return
-    answer = asyncio.get_running_loop().create_future()
-    WAITING.append((rows, answer))
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+    WAITING.append((rows, answer, loop.time()))
     ARRIVED[0].set()
     await answer
 
 
 async def batcher() -> None:
-    """One call at a time: as many rows as have come in the window since the first one, up to `size`."""
+    """One call at a time: what has come in the window since its first rows, or `size` of them; the others wait."""
+    loop = asyncio.get_running_loop()
     while True:
-        await ARRIVED[0].wait()
-        if sum(rows for rows, _ in WAITING) < SETTINGS["size"]:
-            await asyncio.sleep(SETTINGS["window"] / 1000)
-        while WAITING:
-            taken = [WAITING.pop(0)]
-            while WAITING and sum(rows for rows, _ in [*taken, WAITING[0]]) <= SETTINGS["size"]:
-                taken.append(WAITING.pop(0))
-            await in_pool(predict, sum(rows for rows, _ in taken))
-            for _, answer in taken:
-                answer.set_result(None)
-            if sum(rows for rows, _ in WAITING) < SETTINGS["size"]:
-                break
-        if not WAITING:
-            ARRIVED[0].clear()
+        ARRIVED[0].clear()
+        full = sum(rows for rows, *_ in WAITING) >= SETTINGS["size"]
+        left = WAITING[0][2] + SETTINGS["window"] / 1000 - loop.time() if WAITING else None
+        if not full and (left is None or left > 0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ARRIVED[0].wait(), left)
+            continue
+        taken = [WAITING.pop(0)]
+        while WAITING and sum(rows for rows, *_ in [*taken, WAITING[0]]) <= SETTINGS["size"]:
+            taken.append(WAITING.pop(0))
+        await in_pool(predict, sum(rows for rows, *_ in taken))
+        for _, answer, _ in taken:
+            answer.set_result(None)
 
 
 async def mixed() -> None:
@@ -230,7 +231,7 @@ SHAPES: Final[dict[str, Callable[[], Awaitable[None]]]] = {
 }  # fmt: skip
 CLIENTS: Final[list[httpx.AsyncClient]] = []
 GATES: Final[list[Any]] = []
-WAITING: Final[list[tuple[int, asyncio.Future[None]]]] = []
+WAITING: Final[list[tuple[int, asyncio.Future[None], float]]] = []
 ARRIVED: Final[list[asyncio.Event]] = []
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from whywait.tracer.doctor.check import Check, State, info, no, yes
 from whywait.tracer.host import thread_clocks
-from whywait.tracer.host.interpreter import tested_versions
+from whywait.tracer.host.interpreter import tested_versions, usable_cpus
 from whywait.tracer.host.own_thread import OwnThread
 from whywait.tracer.sampler.child.cgroup import CpuGroups, hierarchy, read_text
 from whywait.tracer.sampler.gil_address import gil_address
@@ -180,7 +180,7 @@ def _begun(process: SamplerProcess) -> bool:
 def cpu_checks() -> list[Check]:
     """Return the CPUs, the control group's version and quota, and the size of Python's default pool."""
     of_machine = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else of_machine
+    allowed = usable_cpus()
     version = hierarchy(read_text("/proc/self/cgroup"), read_text("/proc/self/mountinfo")).version
     groups = CpuGroups(os.getpid())
     groups.find()

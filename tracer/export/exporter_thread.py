@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 from typing import Final, TypeVar
 
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.wall_clock import Clock
+from whywait.tracer.host.interpreter import usable_cpus
 from whywait.tracer.host.own_thread import OwnThread, all_threads, hide_here
 from whywait.tracer.hotpath.opening.unfinished import tell_open
 from whywait.tracer.hotpath.recorder import Recorder, logger
@@ -228,7 +229,8 @@ class Outlet:
 
     def _build(self, request: Request, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
         signals, resolution_ns = self._recorder.signals, self._recorder.config.max_resolution_ns
-        for spec in request_spans(request, past, signals, resolution_ns, lost, observed, self._pause):
+        process = process_time_ns(), usable_cpus()
+        for spec in request_spans(request, past, signals, resolution_ns, lost, observed, self._pause, process):
             if request.provisional:
                 spec = spec._replace(provisional=request.provisional)
             self._maker.make(spec, self._clock.unix_ns)

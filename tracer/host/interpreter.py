@@ -1,5 +1,7 @@
-"""Which interpreter this is: whether whywait is tested with it, and whether it has a global interpreter lock."""
+"""Which interpreter this is: whether whywait is tested with it, whether it has a global interpreter lock, and on how
+many CPUs it may run."""
 
+import os
 import platform
 import sys
 import sysconfig
@@ -11,6 +13,11 @@ from types import FrameType
 from typing import Any, Final
 
 TESTED: Final = ((3, 11), (3, 14))  # the first and the last, of CPython with its GIL
+
+
+def usable_cpus() -> int:
+    """Return on how many CPUs this process may run."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_gil() -> bool:
