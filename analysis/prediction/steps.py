@@ -97,6 +97,9 @@ class Activity:
             self.due(due, False)
             due = ()
             self.pause(share * small, (), schema.WAIT_LOOP_BUSY, True)
+        if asks:  # what is done between several waits for one thing, such as to ask again, is not done where it is free
+            self.due(due, False)
+            return
         self.due(due, self.on_loop and (wait < 0 or kind in _ON_THREAD))
         first = len(self.steps)
         cpu_ns = share * amounts[CPU]
@@ -107,7 +110,7 @@ class Activity:
             self.pause(share * amounts[GIL], names, "gil_wait", True)
             self.pause(share * amounts[RUN_QUEUE], names, "cpu_wait", True)
             self.pause(share * blocked, names, "blocking_io")
-        elif not asks:
+        else:
             if kind in QUEUES or held_key(self.parts, wait) is not None:
                 if kind != schema.WAIT_POOL_QUEUE:
                     self.pause(share * length - cpu_ns, (), kind, True)
