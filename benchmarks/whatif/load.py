@@ -59,7 +59,10 @@ class _Clients:
         return Felt(p50, p95, finished / (self.end - self.begin))
 
     async def client(self) -> None:
-        streams = [await self.connect() for _ in range(_PER_CLIENT)]
+        streams = []
+        for _ in range(_PER_CLIENT):
+            streams.append(await self.connect())
+            await asyncio.sleep(self.random.uniform(0.005, 0.02))  # who accepts takes all that have come
         while time.perf_counter() < self.end:
             await self.ask(self.random.choice(streams))
         for _, writer in streams:
