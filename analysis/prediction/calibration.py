@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.measure.weights import percentiles
+from whywait.analysis.measure.weights import Floats, percentiles
 from whywait.analysis.prediction.changes import mapped
 from whywait.analysis.prediction.holds import Recording
 from whywait.analysis.prediction.programs import Load, Pause, Program, Replayed, Resources, Run, Step
@@ -23,6 +23,7 @@ LEAST_SLOWER: Final = 0.03  # of a replay's mean: less is chance
 MOST_MORE: Final = 0.25  # of computing, that a recording does not show
 USUAL: Final = (0.05, 0.9)  # shares of the time: before the first and after the last, and where requests overlap
 CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
+MOST_BEFORE: Final = 0.03  # of the mean: a request begins so long before the end of its client's last one
 PER_CLIENT: Final = 12
 FEWEST_NEXT: Final = 15  # requests that follow another of their client
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
@@ -46,8 +47,9 @@ def _p50_and_p95(felt_ns: Sequence[float]) -> tuple[float, float]:
 def load_of(found: Recording) -> Load:
     """Closed where the number of requests in the system hardly changes, else open at the recorded rate.
 
-    Each client is inside with the same chance: mean and variance of how many are tell the chance, and so the clients."""
-    window, total = _window(found), sum(found.felt_ns)
+    Each client is inside with the same chance: mean and variance of how many are tell the chance, and so the clients; where
+    that chance is high all of them are inside at some moment."""
+    window = _window(found)
     moments = sorted([(start, 1) for start in found.starts_ns]
                      + [(start + felt, -1) for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)])  # fmt: skip
     inside = np.cumsum([change for _, change in moments])
@@ -59,19 +61,30 @@ def load_of(found: Recording) -> Load:
     chance = 1 - float(np.average((usual - mean) ** 2, weights=lasted)) / max(1e-9, mean)
     if chance < CLOSED:
         return _few_each(found, int(inside.max())) or Load(rate=len(found.felt_ns) * 1e9 / window)
-    clients = max(1, round(mean / chance))
-    return Load(clients, max(0.0, (clients - total / window) * window / len(found.felt_ns)))
+    clients, think_ns = _thinking(found, max(1, min(round(mean / chance), int(inside.max()))))
+    return Load(clients, float(think_ns.clip(min=0).mean()) if len(think_ns) else 0.0)
 
 
-def _few_each(found: Recording, clients: int) -> Load | None:
+def _few_each(found: Recording, most: int) -> Load | None:
     """Where each of so many clients sent only a few requests, the last pass while none comes: closed, if each request but
     the first of each client soon follows the end of an earlier one."""
-    starts = np.sort(found.starts_ns)
-    ends = np.sort(np.add(found.starts_ns, found.felt_ns))
-    think_ns, felt_ns = (starts[clients:] - ends[: len(ends) - clients]).clip(min=0), fmean(found.felt_ns)
+    (clients, think_ns), felt_ns = _thinking(found, most), fmean(found.felt_ns)
+    think_ns = think_ns.clip(min=0)
     if len(think_ns) < FEWEST_NEXT or felt_ns < CLOSED * (felt_ns + think_ns.mean()):
         return None
     return Load(clients, float(think_ns.mean()))
+
+
+def _thinking(found: Recording, most: int) -> tuple[int, Floats]:
+    """How many clients there are, and how long passed from the end of one's request to the start of its next: as many, or
+    one less, since requests overlap that do not, where no request began before there was a client for it."""
+    starts = np.sort(found.starts_ns).astype(np.float64)
+    ends = np.sort(np.add(found.starts_ns, found.felt_ns))
+    for clients in (most - 1, most):
+        think_ns = starts[clients:] - ends[: len(ends) - clients]
+        if clients and len(think_ns) and np.percentile(think_ns, 1) >= -MOST_BEFORE * fmean(found.felt_ns):
+            break
+    return clients, think_ns
 
 
 def _halved(high: float, too_much: Callable[[float], bool]) -> float:
