@@ -112,6 +112,13 @@ def test_a_bar_that_has_room_says_who() -> None:
     assert said["compute"][0] == ("", "")
 
 
+def test_a_stretch_that_has_room_says_who_and_the_axes_what_they_count() -> None:
+    given = analysis_of({"GET /a": [{"loop_busy": 90, "compute": 10}]}, culprits={"loop_busy": Culprit("rank")})
+    figure = figures.request_timeline(given)
+    assert {text for bar in figure.data for text in bar.text or ()} == {"loop_busy by rank", "compute"}
+    assert [axis.title.text for axis in figure.select_yaxes()][1:] == ["threads:<br>GIL", "threads:<br>CPU"]
+
+
 def test_the_waterfall_goes_from_before_to_after() -> None:
     before, after = random_analysis(4, 60, endpoints=1), random_analysis(5, 60, endpoints=1)
     (step,) = figures.change(analysis.compare(before, after, 50)).data
