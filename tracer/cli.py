@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -35,12 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _of_analysis(arguments: list[str]) -> int:
-    why = "no installed distribution names it"
-    for entry in entry_points(group="whywait.commands"):
-        try:
-            return int(entry.load()(arguments))
-        except ImportError as error:
-            why = str(error)
+    try:
+        return int(import_module(commands.READER).main(arguments))
+    except ImportError as error:
+        why = str(error)
     if not arguments:
         return _refuse(_help())
     if arguments[0] in ("--help", "-h"):
