@@ -21,7 +21,7 @@ from demo_service.chapters.story_report import as_json, comparison_text, conditi
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
 from demo_service.load import LoadError, LoadResult
-from demo_service.plan import MODES, Plan
+from demo_service.plan import MODES, Plan, plan_of
 from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.verdicts.sentences import verdict
@@ -164,4 +164,4 @@ def _first_answer(plan: Plan, results: Sequence[LoadResult], traces: Path, conso
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(plan_of(sys.argv[1:])))
