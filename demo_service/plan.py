@@ -41,7 +41,7 @@ def plan_of(argv: Sequence[str]) -> Plan:
         prog="whywait demo",
         description="The story in one command: a service in six modes, driven, traced and explained.",
     )
-    parser.add_argument("--out", type=Path, help="folder for traces and reports (whywait-demo/<time of day>)")
+    parser.add_argument("--output", type=Path, help="folder for traces and reports (whywait-demo/<time of day>)")
     parser.add_argument("--full", action="store_true", help="a longer run: more requests per cell, some minutes more")
     parser.add_argument("--seconds", type=positive_seconds, help="at most so long per cell (1.5; with --full 5)")
     parser.add_argument("--modes", type=parse_modes, default=MODES, help=f"some of {','.join(MODES)}")
@@ -56,7 +56,7 @@ def plan_of(argv: Sequence[str]) -> Plan:
         parser.error(f"argument --port: {options.port} is no port (0 to 65535)")
     bounds = FULL if options.full else SHORT
     return Plan(
-        folder=options.out or Path("whywait-demo") / time.strftime("%Y%m%d-%H%M%S"),
+        folder=options.output or Path("whywait-demo") / time.strftime("%Y%m%d-%H%M%S"),
         modes=tuple(dict.fromkeys(options.modes)),
         clients=tuple(sorted(set(options.clients))),
         bounds=replace(bounds, seconds=options.seconds or bounds.seconds),

@@ -117,9 +117,9 @@ def _empty_folder(folder: Path) -> Path:
     try:
         traces.mkdir(parents=True, exist_ok=True)
         if any(traces.iterdir()):
-            raise StoryError(f"{traces} holds traces of an earlier run; choose another --out or remove it")
+            raise StoryError(f"{traces} holds traces of an earlier run; choose another --output or remove it")
     except OSError as error:
-        raise StoryError(f"{folder} cannot be used ({error.strerror}); choose another --out") from error
+        raise StoryError(f"{folder} cannot be used ({error.strerror}); choose another --output") from error
     return traces
 
 

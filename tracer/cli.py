@@ -110,7 +110,13 @@ def parser() -> argparse.ArgumentParser:
         help="a .jsonl file or a directory for the traces "
         "(default: ./traces, or none if OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )  # fmt: skip
-    made.add_argument("--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)")
+    made.add_argument(
+        "--service",
+        "--service-name",
+        dest="service_name",
+        default=None,
+        help="service.name of the spans (default: OTEL_SERVICE_NAME)",
+    )
     made.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
     return made
 
