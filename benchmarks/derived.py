@@ -1,7 +1,7 @@
 """Writes what derives from the code into other files: `python -m benchmarks.derived`.
 
 The table in docs/reference/causes.md, the list of causes behind the dashboard's panel of queues, the kinds of situations in
-the schema of the report's JSON, the pages of the command line and of Python's names, and the figures in the README.
+the schema of the report's JSON, the pages of the command line, of its JSON and of Python's names, and the figures in the README.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.readme_figures import README, readme
-from benchmarks.reference import command_line, python_api
+from benchmarks.reference import command_line, json_output, python_api
 from whywait.analysis.causes import CAUSES, INFO
 from whywait.analysis.situations.situation import Situation
 
@@ -50,6 +50,7 @@ def derived() -> Iterator[tuple[Path, str]]:
     yield SCHEMA, f"{before}{begin}\n{kinds}\n{end}{rest.partition(end)[2]}"
     yield REFERENCE / "command-line.md", command_line()
     yield REFERENCE / "python.md", python_api()
+    yield REFERENCE / "json.md", json_output(SCHEMA, SCHEMA.with_name("diff_schema.json"))
     yield README, readme()
 
 
