@@ -1,6 +1,6 @@
 """Turns a demo's results.json into the committed page, and into README's first table.
 
-whywait demo --out DIR && python -m benchmarks.demo_page DIR
+whywait demo --output DIR && python -m benchmarks.demo_page DIR
 """
 
 import json

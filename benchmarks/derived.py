@@ -1,7 +1,7 @@
 """Writes what derives from the code into other files: `python -m benchmarks.derived`.
 
 The table in docs/reference/causes.md, the list of causes behind the dashboard's panel of queues, the kinds of situations in
-the schema of the report's JSON, and the pages of the command line and of Python's names.
+the schema of the report's JSON, the pages of the command line, of its JSON and of Python's names, and the figures in the README.
 """
 
 import json
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.reference import command_line, python_api
+from benchmarks.readme_figures import README, readme
+from benchmarks.reference import command_line, json_output, python_api
 from whywait.analysis.causes import CAUSES, INFO
 from whywait.analysis.situations.situation import Situation
 
@@ -49,6 +50,8 @@ def derived() -> Iterator[tuple[Path, str]]:
     yield SCHEMA, f"{before}{begin}\n{kinds}\n{end}{rest.partition(end)[2]}"
     yield REFERENCE / "command-line.md", command_line()
     yield REFERENCE / "python.md", python_api()
+    yield REFERENCE / "json.md", json_output(SCHEMA, SCHEMA.with_name("diff_schema.json"))
+    yield README, readme()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ import pandas as pd
 from benchmarks.recording import kept
 from demo_service.driver.server_process import ServerPlan
 from demo_service.driver.server_process import running as service
-from demo_service.load import Bounds, drive
+from demo_service.load import drive
+from demo_service.plan import Bounds
 from testbed import chromium
 from testbed.jaeger_server import CACHE, Jaeger, binary, running
 from whywait import analysis

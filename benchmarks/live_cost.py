@@ -21,7 +21,8 @@ from typing import Final
 
 from benchmarks import command
 from demo_service.driver.server_process import ServerPlan, running
-from demo_service.load import Bounds, drive
+from demo_service.load import drive
+from demo_service.plan import Bounds
 
 CLIENTS: Final = 4
 START_S: Final = 6.0  # imports and the first look

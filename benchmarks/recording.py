@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
-from demo_service.load import Bounds, LoadError, drive
+from demo_service.load import LoadError, drive
+from demo_service.plan import Bounds
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 HOST_NAME: Final = "demo"

@@ -1,12 +1,14 @@
-"""Pages of the reference, from the code itself: the command line and what `import whywait` gives.
+"""Pages of the reference, from the code itself: the command line, its JSON, and what `import whywait` gives.
 
 `python -m benchmarks.derived` writes them; a test says when they no longer fit.
 """
 
 import argparse
 import inspect
+import json
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -38,6 +40,28 @@ def python_api() -> str:
         *_entries(analysis),
     ]
     return "\n".join(parts)
+
+
+def json_output(*schemas: Path) -> str:
+    """Return the page of what `--json` prints, by these schemas."""
+    parts = ["# JSON\n"]
+    for path in schemas:
+        schema = json.loads(path.read_text())
+        rows = "".join(f"| `{_cell(name)}` | {kind} | {_cell(said)} |\n" for name, kind, said in _keys(schema))
+        parts.append(
+            f"## {schema['title']}\n\n{schema.get('description', '')}\n\n| key | is | |\n|---|---|---|\n{rows}"
+        )
+    parts.append("`key[].inner` is a key of each element of `key`; a key with `?` may be missing.\n")
+    return "\n".join(parts)
+
+
+def _keys(schema: dict[str, Any], before: str = "") -> Iterator[tuple[str, str, str]]:
+    for key, one in schema.get("properties", {}).items():
+        name = f"{before}{key}{'' if key in schema.get('required', ()) else '?'}"
+        kinds = one.get("type", "text" if "enum" in one else json.dumps(one["const"]) if "const" in one else "")
+        yield name, " or ".join([kinds] if isinstance(kinds, str) else kinds), one.get("description", "")
+        yield from _keys(one, f"{name}.")
+        yield from _keys(one.get("items", {}), f"{name}[].")
 
 
 def _of_parser(name: str, parser: argparse.ArgumentParser) -> str:

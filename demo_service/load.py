@@ -15,9 +15,9 @@ from typing import Final
 from demo_service.driver.connection import Connection
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.model.features import sample_pod
+from demo_service.plan import MODES, Bounds, parse_clients, parse_modes, positive_seconds
 from demo_service.settings import REQUEST_ID
 
-MODES: Final = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")
 PODS_PER_REQUEST: Final = 7  # as in the story
 DISTINCT_BODIES: Final = 32
 
@@ -59,15 +59,6 @@ class LoadResult:
         ordered = sorted(self.latencies_ns)
         rank = -int(-share * len(ordered) // 1)  # ceiling: never flatters
         return ordered[max(0, rank - 1)]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """When a cell ends: whichever comes first. Requests in flight are always awaited."""
-
-    seconds: float
-    requests: int
-    least: int = 0  # requests, however long they take
 
 
 def bodies(seed: int, count: int = DISTINCT_BODIES) -> list[bytes]:
@@ -138,36 +129,6 @@ async def _post(connection: Connection, path: str, body: bytes, name: str) -> tu
     except (OSError, EOFError) as error:
         return f"{type(error).__name__}: {error}", 0
     return ("" if status == 200 else f"HTTP {status}: {told[:200].decode(errors='replace')}"), took_ns
-
-
-def parse_modes(text: str) -> tuple[str, ...]:
-    """The modes named in a comma-separated list; raises `argparse.ArgumentTypeError` on others."""
-    names = tuple(part.strip() for part in text.split(","))
-    for name in names:
-        if name not in MODES:
-            raise argparse.ArgumentTypeError(f"{name!r} is no mode; expected some of {','.join(MODES)}")
-    return names
-
-
-def parse_clients(text: str) -> tuple[int, ...]:
-    """The client counts in a comma-separated list, 1 to 256 each; raises `argparse.ArgumentTypeError`."""
-    counts = []
-    for part in text.split(","):
-        if not part.strip().isdigit() or not 1 <= int(part) <= 256:
-            raise argparse.ArgumentTypeError(f"{part.strip()!r} is no number of clients (1 to 256)")
-        counts.append(int(part))
-    return tuple(counts)
-
-
-def positive_seconds(text: str) -> float:
-    """Seconds above 0 and up to an hour; raises `argparse.ArgumentTypeError`."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration in seconds (above 0, up to 3600)")
-    return seconds
 
 
 async def _drive_all(options: argparse.Namespace) -> int:

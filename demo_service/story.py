@@ -1,12 +1,11 @@
 """`whywait demo`: starts the service, puts every mode under load, attributes, and reports the result."""
 
-import argparse
 import json
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,40 +20,25 @@ from demo_service.chapters.story_cells import cells_of, comparison, label, only_
 from demo_service.chapters.story_report import as_json, comparison_text, conditions, felt_text, table
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
-from demo_service.load import MODES, Bounds, LoadError, LoadResult, parse_clients, parse_modes, positive_seconds
+from demo_service.load import LoadError, LoadResult
+from demo_service.plan import MODES, Plan, plan_of
 from demo_service.settings import from_environment
 from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.verdicts.sentences import verdict
 
-FULL: Final = Bounds(seconds=5, requests=640)  # of a cell, with --full
-SHORT: Final = Bounds(seconds=1.5, requests=192)
 FULL_TURNS: Final = 12  # in which the cost of tracing is measured
 SHORT_TURNS: Final = 3
 TITLE: Final = "whywait demo: six ways to predict, and what their requests waited for"
 NARROWEST: Final = 118  # columns the table needs; a pipe has no width of its own
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to drive, for how long, and where results go."""
-
-    folder: Path
-    modes: tuple[str, ...]
-    clients: tuple[int, ...]
-    bounds: Bounds
-    port: int
-    loop: str
-    full: bool
-
-
 class StoryError(Exception):
     """The demonstration cannot run as requested; the message has the reason in one line."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(plan: Plan) -> int:
     """Run the demonstration; return 0, 2 if it cannot run (one line says why), 130 after Ctrl-C."""
-    plan = _plan(argv)
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(console.width, NARROWEST))
@@ -73,36 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _terminated(_number: int, _frame: Any) -> None:
     raise SystemExit(143)
-
-
-def _plan(argv: Sequence[str] | None) -> Plan:
-    parser = argparse.ArgumentParser(
-        prog="whywait demo",
-        description="The story in one command: a service in six modes, driven, traced and explained.",
-    )
-    parser.add_argument("--out", type=Path, help="folder for traces and reports (whywait-demo/<time of day>)")
-    parser.add_argument("--full", action="store_true", help="a longer run: more requests per cell, some minutes more")
-    parser.add_argument("--seconds", type=positive_seconds, help="at most so long per cell (1.5; with --full 5)")
-    parser.add_argument("--modes", type=parse_modes, default=MODES, help=f"some of {','.join(MODES)}")
-    parser.add_argument("--clients", type=parse_clients, default=(1, 4, 16), help="comma-separated (1,4,16)")
-    parser.add_argument("--port", type=int, default=0, help="of the service, on 127.0.0.1 (0: any free one)")
-    parser.add_argument(
-        "--loop", choices=("asyncio", "uvloop"), default="asyncio",
-        help="the service's event loop; asyncio shows more to the tracer (%(default)s)",
-    )  # fmt: skip
-    options = parser.parse_args(argv)
-    if not 0 <= options.port <= 65535:
-        parser.error(f"argument --port: {options.port} is no port (0 to 65535)")
-    bounds = FULL if options.full else SHORT
-    return Plan(
-        folder=options.out or Path("whywait-demo") / time.strftime("%Y%m%d-%H%M%S"),
-        modes=tuple(dict.fromkeys(options.modes)),
-        clients=tuple(sorted(set(options.clients))),
-        bounds=replace(bounds, seconds=options.seconds or bounds.seconds),
-        port=options.port,
-        loop=options.loop,
-        full=options.full,
-    )
 
 
 def _tell(plan: Plan, console: Console) -> int:
@@ -164,9 +118,9 @@ def _empty_folder(folder: Path) -> Path:
     try:
         traces.mkdir(parents=True, exist_ok=True)
         if any(traces.iterdir()):
-            raise StoryError(f"{traces} holds traces of an earlier run; choose another --out or remove it")
+            raise StoryError(f"{traces} holds traces of an earlier run; choose another --output or remove it")
     except OSError as error:
-        raise StoryError(f"{folder} cannot be used ({error.strerror}); choose another --out") from error
+        raise StoryError(f"{folder} cannot be used ({error.strerror}); choose another --output") from error
     return traces
 
 
@@ -211,4 +165,4 @@ def _first_answer(plan: Plan, results: Sequence[LoadResult], traces: Path, conso
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(plan_of(sys.argv[1:])))

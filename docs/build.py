@@ -16,7 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = ("*.md", "docs/**/*.md", "benchmarks/results/*.md", "demo_service/story_logs/*.md")
-PICTURES: Final = ("benchmarks/results/*.svg", "benchmarks/results/pictures/*")
+BESIDE: Final = ("benchmarks/results/*.svg", "benchmarks/results/pictures/*", "docs/site.*")
 _LINK: Final = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -38,7 +38,7 @@ def main() -> int:
 def _lay_out(folder: Path, sources: str) -> None:
     shutil.copy(ROOT / "docs/zensical.toml", folder)
     pages = {path for pattern in PAGES for path in ROOT.glob(pattern)}
-    for path in (*pages, *(path for pattern in PICTURES for path in ROOT.glob(pattern))):
+    for path in (*pages, *(path for pattern in BESIDE for path in ROOT.glob(pattern))):
         target = folder / "pages" / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         if path in pages:

@@ -45,6 +45,13 @@ def test_the_manifest_for_kubernetes_runs_commands_that_exist() -> None:
     assert mounted == {one["name"] for one in pod["volumes"]}
 
 
+def test_each_variable_of_the_configuration_is_in_its_page() -> None:
+    read = set(re.findall(r"WHYWAIT_\w+", (ROOT / "tracer/config.py").read_text())) - {"WHYWAIT_AUTOSTART"}
+    page = (ROOT / "docs/reference/configuration.md").read_text()
+    assert len(read) > 10
+    assert {name for name in read if name not in page} == set()
+
+
 def test_the_site_is_built_and_each_page_is_in_it(tmp_path: Path) -> None:
     pytest.importorskip("zensical")
     command = [sys.executable, "docs/build.py", "--out", str(tmp_path / "site")]

@@ -458,7 +458,7 @@ def test_with_a_collector_the_lines_say_so_without_its_password(base: Path, tmp_
     (tmp_path / "work.py").write_text(WORK)
     address = f"127.0.0.1:{free_port()}"
     done = said_by(
-        base, tmp_path, "whywait", "run", "--service-name", "shop", "--", "python", "work.py",
+        base, tmp_path, "whywait", "run", "--service", "shop", "--", "python", "work.py",
         OTEL_EXPORTER_OTLP_ENDPOINT=f"http://me:hunter2@{address}", OTEL_EXPORTER_OTLP_TIMEOUT="1",
     )  # fmt: skip
     assert done.stderr.startswith(f"whywait: traces go to http://{address}\n")

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -35,12 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _of_analysis(arguments: list[str]) -> int:
-    why = "no installed distribution names it"
-    for entry in entry_points(group="whywait.commands"):
-        try:
-            return int(entry.load()(arguments))
-        except ImportError as error:
-            why = str(error)
+    try:
+        return int(import_module(commands.READER).main(arguments))
+    except ImportError as error:
+        why = str(error)
     if not arguments:
         return _refuse(_help())
     if arguments[0] in ("--help", "-h"):
@@ -112,7 +110,13 @@ def parser() -> argparse.ArgumentParser:
         help="a .jsonl file or a directory for the traces "
         "(default: ./traces, or none if OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )  # fmt: skip
-    made.add_argument("--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)")
+    made.add_argument(
+        "--service",
+        "--service-name",
+        dest="service_name",
+        default=None,
+        help="service.name of the spans (default: OTEL_SERVICE_NAME)",
+    )
     made.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
     return made
 

@@ -19,6 +19,7 @@ ANALYSIS: Final = {
     "causes": "What each cause means, and what to change.",
     "demo": "A demonstration: a service in six modes under load.",
 }
+READER: Final = "whywait.analysis.cli"  # has these; it needs the extra
 INSTALL: Final = "pip install 'whywait[analysis]'"
 
 FIRST_STEPS: Final = """\

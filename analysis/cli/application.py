@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from whywait import __version__, commands
 from whywait.analysis.causes import INFO
@@ -44,6 +43,8 @@ def _options(
 
 def _causes() -> None:
     """Prints what each cause means, and what to change."""
+    from rich.table import Table  # `--help` comes without it
+
     table = Table(title="Every instant of a request has exactly one cause")
     for name in ("cause", "the request was ...", "what to do"):
         table.add_column(name)
@@ -55,13 +56,16 @@ def _causes() -> None:
 def _demo(context: typer.Context) -> int:
     """Runs the demonstration: puts a service in six modes under load and shows where the time went."""
     try:
+        from demo_service.plan import plan_of
+
+        plan = plan_of(context.args)  # before the imports of what the demonstration does
         from demo_service.story import main as tell
     except ImportError as error:
         raise InputError(
             f"the demo service is not installed with whywait ({error}). Clone the repository, run pip install -e "
             "'.[demo-cpu]' in the clone, and start whywait demo there"
         ) from error
-    return tell(context.args)
+    return tell(plan)
 
 
 def _of_tracer(name: str, said: str) -> Callable[[typer.Context], int]:

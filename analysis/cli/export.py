@@ -1,6 +1,5 @@
 """`whywait export`: the analysis in the formats of other viewers."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,14 +30,18 @@ def export(
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
     """Writes requests, threads, event loops and wake-ups as one timeline for another viewer."""
-    from whywait.analysis.report.perfetto import write_perfetto  # its help needs none of it
+    from rich.console import Console
+    from rich.text import Text
+
+    from whywait.analysis.report.perfetto import VIEWER, write_perfetto  # its help needs none of it
 
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
     with whole_file(perfetto) as stream, working(f"writing {perfetto}"):
         written = write_perfetto(analysis, stream, detail=detail)
     left_out = f" ({written.left_out:,} faster ones left out)" if written.left_out else ""
-    print(
+    said = (
         f"{counted(written.requests, 'request')}{left_out}, {counted(written.tracks, 'track')}, "
-        f"{counted(written.slices, 'slice')}, {counted(written.arrows, 'arrow')}: open {'it' if str(perfetto) == '-' else perfetto} in https://ui.perfetto.dev",
-        file=sys.stderr,
+        f"{counted(written.slices, 'slice')}, {counted(written.arrows, 'arrow')}: open {'it' if str(perfetto) == '-' else perfetto} in "
     )
+    viewer = Text("https://ui.perfetto.dev", f"link {VIEWER}")  # a terminal links it, with the slowest request first
+    Console(stderr=True).print(Text.assemble(said, viewer), soft_wrap=True)

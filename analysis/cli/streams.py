@@ -1,26 +1,22 @@
-"""The output of commands: a terminal, a pipe, or a pipe that its reader has closed."""
+"""The output of commands: a terminal, a pipe, or a pipe that its reader has closed. `--help` comes without rich."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from whywait.analysis.text import safe
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _NARROWEST: Final = 118  # a pipe has no width of its own
 
 
 class ReaderGone(Exception):
     """The reader of the output, such as `head`, closed the pipe."""
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        raise ReaderGone
 
 
 def say(text: str) -> None:
@@ -31,15 +27,24 @@ def say(text: str) -> None:
         raise ReaderGone from error
 
 
-def console() -> Console:
+def console() -> "Console":
     """Return a console on standard output: colours on a terminal only, and none under NO_COLOR."""
-    made = _Console()
-    return made if made.is_terminal else _Console(width=max(made.width, _NARROWEST))
+    from rich.console import Console
+
+    class Output(Console):
+        def on_broken_pipe(self) -> NoReturn:
+            raise ReaderGone
+
+    made = Output()
+    return made if made.is_terminal else Output(width=max(made.width, _NARROWEST))
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Show a message about the current step on standard error, if that is a terminal; erase it afterwards."""
+    from rich.console import Console
+    from rich.text import Text
+
     errors = Console(stderr=True)
     if not errors.is_terminal or not sys.stderr.isatty():
         yield

@@ -80,11 +80,10 @@ def timers(analysis: Analysis) -> Styler:
     """Return what timers around each job on the critical path would measure, ms per endpoint: where time went, not
     why."""
     jobs = job_times(analysis)
-    jobs = jobs[jobs["on_path"]].rename(
-        columns={"queue_ns": "before it began", "run_ns": "running", "collect_ns": "finished, not collected"}
+    names = {"queue_ns": "ms before it began", "run_ns": "ms running", "collect_ns": "ms finished, not collected"}
+    table = (
+        jobs[jobs["on_path"]].rename(columns=names).groupby("endpoint")[[*names.values()]].agg(["mean", "max"]) / 1e6
     )
-    columns = ["before it began", "running", "finished, not collected"]
-    table = jobs.groupby("endpoint")[columns].agg(["mean", "max"]) / 1e6
     return _readable(table)
 
 

@@ -14,6 +14,7 @@ from whywait.analysis.text import amount
 
 MOST_WORKERS = 12
 LABEL_SHARE = 0.07  # of the request, from which a stretch has its cause written on it
+WHO_SHARE = 0.3  # and for the culprit, too
 PATH = "critical path"
 
 
@@ -27,14 +28,14 @@ def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Fi
         3, 1, shared_xaxes=True, vertical_spacing=0.035, row_heights=[0.62 + 0.04 * len(lanes), 0.16, 0.16]
     )
     _path(figure, found)
-    _work(figure, found.loop, [LOOP_LANE], found.wall_ns)
-    _work(figure, found.workers, lanes, found.wall_ns)
+    _work(figure, found.loop, [LOOP_LANE])
+    _work(figure, found.workers, lanes)
     _strips(figure, found)
     request = found.request
     order = [PATH, LOOP_LANE, *lanes]
     figure.update_yaxes(categoryorder="array", categoryarray=order, autorange="reversed", row=1, col=1, showgrid=False)
-    figure.update_yaxes(title="GIL", rangemode="tozero", nticks=3, row=2, col=1)
-    figure.update_yaxes(title="CPU", rangemode="tozero", nticks=3, row=3, col=1)
+    figure.update_yaxes(title="threads:<br>GIL", rangemode="tozero", nticks=3, row=2, col=1)
+    figure.update_yaxes(title="threads:<br>CPU", rangemode="tozero", nticks=3, row=3, col=1)
     figure.update_xaxes(range=[0, found.wall_ns / 1e6])
     figure.update_xaxes(title="ms since the request began", row=3, col=1)
     left_out = found.workers["lane"].nunique() - len(lanes)
@@ -50,8 +51,15 @@ def _path(figure: go.Figure, found: Scene) -> None:
     for cause in in_order(found.path["cause"]):
         rows = found.path[found.path["cause"] == cause]
         words = [_path_words(row) for row in rows.to_dict("records")]
+        labels = [_label(row, found.wall_ns) for row in rows.to_dict("records")]
         lanes, shade = [PATH] * len(rows), colour(cause)
-        _bars(figure, rows, lanes, words, found.wall_ns, name=cause, color=shade, legend=True)
+        _bars(figure, rows, lanes, words, name=cause, color=shade, legend=True, labels=labels)
+
+
+def _label(row: dict[Any, Any], wall_ns: int) -> str:
+    share = (row["end_ns"] - row["start_ns"]) / wall_ns
+    who = f" by {escaped(row['culprit'], 32)}" if share >= WHO_SHARE and row["culprit"] else ""
+    return f"{row['cause']}{who}" if share >= LABEL_SHARE else ""
 
 
 def _path_words(row: dict[Any, Any]) -> str:
@@ -59,7 +67,7 @@ def _path_words(row: dict[Any, Any]) -> str:
     return f"{row['cause']} {amount(row['end_ns'] - row['start_ns'])}{who}<br>{escaped(row['detail'])}"
 
 
-def _work(figure: go.Figure, work: pd.DataFrame, lanes: list[str], wall_ns: int) -> None:
+def _work(figure: go.Figure, work: pd.DataFrame, lanes: list[str]) -> None:
     work = work[work["lane"].isin(lanes)]
     for own, name, shade in ((True, "its own work", OWN), (False, "work for others", OTHERS)):
         rows = work[work["own"] == own]
@@ -69,19 +77,17 @@ def _work(figure: go.Figure, work: pd.DataFrame, lanes: list[str], wall_ns: int)
             for row in rows.to_dict("records")
         ]
         shown = any(trace.name == name for trace in figure.data)
-        _bars(figure, rows, list(rows["lane"]), words, wall_ns, name=name, color=shade, legend=not shown)
+        _bars(figure, rows, list(rows["lane"]), words, name=name, color=shade, legend=not shown)
 
 
 def _bars(
-    figure: go.Figure, rows: pd.DataFrame, lanes: list[str], words: list[str], wall_ns: int, *, name: str, color: str,
-    legend: bool,
+    figure: go.Figure, rows: pd.DataFrame, lanes: list[str], words: list[str], *, name: str, color: str, legend: bool,
+    labels: list[str] | None = None,
 ) -> None:  # fmt: skip
     if rows.empty:
         return
-    wide = (rows["end_ns"] - rows["start_ns"]) >= LABEL_SHARE * wall_ns
     figure.add_bar(
-        text=[name if one else "" for one in wide] if legend and lanes[0] == PATH else None,
-        textposition="inside", insidetextanchor="middle", textangle=0, textfont={"color": "#fff"},
+        text=labels, textposition="inside", insidetextanchor="middle", textangle=0, textfont={"color": "#fff"},
         x=(rows["end_ns"] - rows["start_ns"]) / 1e6, base=rows["start_ns"] / 1e6, y=lanes, orientation="h", name=name,
         legendgroup=name, showlegend=legend, marker={"color": color, "line": {"width": 0}}, customdata=words,
         hovertemplate="%{customdata}<extra></extra>", row=1, col=1,

@@ -98,12 +98,12 @@ def _halved(high: float, too_much: Callable[[float], bool]) -> float:
 
 def with_rivals(found: Recording, load: Load) -> Resources:
     """Return the resources, with so many threads of others on the CPUs that requests wait for one as they did."""
-    resources, programs = Resources(found.limits, found.cpus), queued(drawn(found.programs, load, 0), 0.0)
+    resources, programs = Resources(found.limits, found.cpus), queued(found.programs, 0.0)
     if not isfinite(found.cpus):
         return resources
 
     def mean_ns(share: float) -> float:
-        return fmean(replay(programs, replace(resources, aside_ns=share * found.aside_ns), load).felt_ns)
+        return fmean(_again(programs, replace(resources, aside_ns=share * found.aside_ns), load).felt_ns)
 
     # what is computed aside may be put off until no request wants a CPU
     most_ns = (1 + LEAST_SLOWER) * max(fmean(found.felt_ns), mean_ns(0.0))
@@ -111,7 +111,7 @@ def with_rivals(found: Recording, load: Load) -> Resources:
     resources = replace(resources, aside_ns=share * found.aside_ns)
 
     def too_much(root: float) -> bool:  # few rivals matter most
-        run = replay(programs, replace(resources, rivals=root**2), load)
+        run = _again(programs, replace(resources, rivals=root**2), load)
         # threads that wait for the GIL queue for a CPU, too, whenever they ask for it: that makes nobody slower
         return run.cpu_wait_share > found.cpu_wait_share or fmean(run.felt_ns) > fmean(found.felt_ns)
 
@@ -150,7 +150,7 @@ def calibrated(
 
     def fitted(most: float, one: Callable[[Sequence[Program], float], list[Program]]) -> list[Program] | None:
         def too_much(amount: float) -> bool:
-            return fmean(replay(one(drawn(programs, load, 0), amount), resources, load).felt_ns) > mean_ns
+            return fmean(_again(one(programs, amount), resources, load).felt_ns) > mean_ns
 
         return one(programs, _halved(most, too_much)) if too_much(most) else None
 
@@ -174,7 +174,7 @@ def _with_the_gil(found: Recording, resources: Resources, load: Load) -> Sequenc
     if found.gil_wait_ns is None:
         return found.programs
     tried = found.programs, mapped(found.programs, free)
-    return min(tried, key=lambda one: _gil_miss(replay(queued(drawn(one, load, 0), 0.0), resources, load), found))
+    return min(tried, key=lambda one: _gil_miss(_again(queued(one, 0.0), resources, load), found))
 
 
 def _gil_miss(run: Replayed, found: Recording) -> float:
@@ -182,9 +182,19 @@ def _gil_miss(run: Replayed, found: Recording) -> float:
     return abs(log((run.gil_wait_ns + SMALL_NS) / (recorded_ns + SMALL_NS)))
 
 
+def _again(programs: Sequence[Program], resources: Resources, load: Load) -> Replayed:
+    """Replays what was recorded: a few requests with their beginning and end, of which they are a large part; of many, some."""
+    if len(programs) < _enough(load):
+        return replay(programs, resources, load, whole=True)
+    return replay(drawn(programs, load, 0), resources, load)
+
+
+def _enough(load: Load) -> int:
+    return max(300, PER_CLIENT * (load.clients if load.rate is None else 1))
+
+
 def drawn(programs: Sequence[Program], load: Load, draw: int) -> list[Program]:
-    count = max(300, PER_CLIENT * (load.clients if load.rate is None else 1))
-    return Random(draw).choices(programs, k=count)
+    return Random(draw).choices(programs, k=_enough(load))
 
 
 def felt(run: Replayed) -> tuple[float, float, float]:

@@ -261,16 +261,18 @@ class Replay:
 
 
 def replay(
-    programs: Sequence[Program], resources: Resources, load: Load, *, seed: int = 1,
+    programs: Sequence[Program], resources: Resources, load: Load, *, seed: int = 1, whole: bool = False,
     made: Callable[[Resources, Load, Sequence[Program], int], Replay] = Replay,
 ) -> Replayed:  # fmt: skip
     """Return what clients felt when these requests arrive one after another at a service with these resources.
 
-    The first and the last of them are not counted: the queues have not filled yet, or nothing follows."""
+    The first and the last of them are not counted, unless the whole is asked for: the queues have not filled yet, or
+    nothing follows."""
     run = made(resources, load, programs, seed)
     run.all()
     ended = sorted(run.ended, key=lambda one: one[1])
     edge = min(max(load.clients if load.rate is None else 0, len(ended) // 10), len(ended) // 3)
+    edge = 0 if whole else edge
     counted = ended[edge : len(ended) - edge] if load.rate is None else ended[edge:]
     span = counted[-1][1] - counted[0][1] if len(counted) > 1 else 0.0
     throughput = (len(counted) - 1) * 1e9 / span if span > 0 else 0.0

@@ -7,7 +7,8 @@ from typing import Final
 
 import httpx
 
-from demo_service.load import Bounds, drive
+from demo_service.load import drive
+from demo_service.plan import Bounds
 
 MODES: Final = ("microbatch", "batch", "to_thread", "per_request_pool")
 PATHS: Final = ("/threads", "/fork", "/child", "/pool", "/stream", "/stream, left half-way")

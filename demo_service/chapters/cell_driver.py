@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from demo_service.chapters.story_cells import BATCHED, THREADED
-from demo_service.load import Bounds, LoadResult, drive
+from demo_service.load import LoadResult, drive
+from demo_service.plan import Bounds
 from whywait.analysis.prediction.whatif import FEWEST
 from whywait.analysis.text import counted
 

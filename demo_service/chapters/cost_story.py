@@ -11,7 +11,8 @@ from typing import Final
 
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerPlan, running
-from demo_service.load import Bounds, drive
+from demo_service.load import drive
+from demo_service.plan import Bounds
 
 MODES: Final = ("to_thread", "batch")
 UNTRACED: Final = "untraced"

@@ -33,7 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("width", "dark", "forced"), [(1280, False, False), (390, True, False), (390, False, True)])
 def test_a_checker_finds_nothing(tab: Page, report: Path, checker: str, width: int, dark: bool, forced: bool) -> None:
     tab.open(report, dark=dark, forced_colours=forced, width=width)
-    assert _violations(tab, checker) == []
+    assert violations(tab, checker) == []
     assert tab.run("document.documentElement.scrollWidth") <= width
 
 
@@ -43,10 +43,10 @@ def test_the_checker_finds_what_is_wrong(tab: Page, checker: str, tmp_path: Path
         '<html lang="en"><title>t</title><main><h1>h</h1><p style="color:#ddd;background:#fff">some words</p></main>'
     )
     tab.open(wrong)
-    assert [one["id"] for one in _violations(tab, checker)] == ["color-contrast"]
+    assert [one["id"] for one in violations(tab, checker)] == ["color-contrast"]
 
 
-def _violations(tab: Page, checker: str) -> list[dict[str, Any]]:
+def violations(tab: Page, checker: str) -> list[dict[str, Any]]:
     tab.run(f"{checker}; 0")
     told: str = tab.run(
         "axe.run().then((found) => JSON.stringify(found.violations.map((one) => "

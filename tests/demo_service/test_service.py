@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from demo_service.load import MODES
 from demo_service.model.features import CATEGORICAL, FEATURES, GPU_MODELS
 from demo_service.model.training import train
+from demo_service.plan import MODES
 from demo_service.predictor import Predictor
 from demo_service.settings import MAX_PODS, Settings
 from demo_service.web.schemas import GpuModel, Pod, example_request

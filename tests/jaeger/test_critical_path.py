@@ -12,7 +12,8 @@ from urllib.request import urlopen
 import pytest
 
 from demo_service.driver.server_process import ServerPlan, running
-from demo_service.load import Bounds, drive
+from demo_service.load import drive
+from demo_service.plan import Bounds
 from testbed.jaeger_server import Jaeger
 from testbed.service import get, traced_service
 from tests.jaeger.agreement import Apart, apart, bars_of_jaeger, bars_of_spans

@@ -10,10 +10,6 @@ from dataclasses import asdict
 from typing import Final
 
 from whywait.tracer.doctor.check import Check, State
-from whywait.tracer.doctor.installation import installation_checks
-from whywait.tracer.doctor.interpreter import interpreter_checks
-from whywait.tracer.doctor.kernel import cpu_checks, kernel_checks
-from whywait.tracer.doctor.private_names import private_name_checks
 
 FORMAT: Final = 1  # of the JSON; a change of its shape raises it
 _COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1b[2m"}
@@ -22,6 +18,12 @@ _COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1
 def main(arguments: Sequence[str]) -> int:
     """Print what can be observed on this machine. Return 0, or 1 if a signal for the analysis is missing."""
     options = parser().parse_args(list(arguments))
+    # they import every probe, which `--help` does without
+    from whywait.tracer.doctor.installation import installation_checks
+    from whywait.tracer.doctor.interpreter import interpreter_checks
+    from whywait.tracer.doctor.kernel import cpu_checks, kernel_checks
+    from whywait.tracer.doctor.private_names import private_name_checks
+
     checks = [
         *installation_checks(), *interpreter_checks(), *private_name_checks(), *kernel_checks(),
         *cpu_checks(),

@@ -1,8 +1,10 @@
 """Lays out the tracks: requests, threads and loops, and the activities of the slowest requests."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -16,6 +18,24 @@ from whywait.tracer import schema
 
 # numbers of groups; different from every track's, or the viewer takes that track for a main thread
 REQUESTS: Final = 10_000
+_SLOWEST: Final = "slowest: "  # before the name of that request's group
+_SIGHT: Final = "slowest request first"
+# the viewer orders groups by their number of slices, and opens none: unless its address has commands
+VIEWER: Final = "https://ui.perfetto.dev/#!/?startupCommands=" + quote(
+    json.dumps(
+        [
+            {"id": f"dev.perfetto.{command}", "args": args}
+            for command, *args in (
+                ("CreateWorkspace", _SIGHT),
+                *(("CopyTracksToWorkspaceByRegex", f"^{name}", _SIGHT) for name in ("slowest", "threads", "requests")),
+                ("SwitchWorkspace", _SIGHT),
+                ("ExpandTracksByRegex", "^slowest|^threads"),
+            )
+        ],
+        separators=(",", ":"),
+    ),
+    safe="",
+)
 _FIRST_SERVICE: Final = 20_001
 FIRST_DETAIL: Final = 30_001
 _ACTIVITIES: Final = (schema.KIND_TASK, schema.KIND_JOB)
@@ -40,7 +60,7 @@ def groups(analysis: Analysis, shown: pd.DataFrame, detailed: Sequence[str]) -> 
     of_trace = dict(tuple(spans.groupby("trace_id", sort=False)))
     for number, request_id in enumerate(detailed, start=FIRST_DETAIL):
         request = by_id[request_id]
-        made.append(_activities(number, request, of_trace[request["trace_id"]]))
+        made.append(_activities(number, request, of_trace[request["trace_id"]], _SLOWEST * (number == FIRST_DETAIL)))
     return made
 
 
@@ -84,7 +104,7 @@ def _thread(name: str, number: int) -> str:
     return f"{safe(name, 60) or 'thread'} {number or ''}".strip()
 
 
-def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) -> Group:
+def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame, before: str) -> Group:
     inside = spans[(spans["end_ns"] > request["start_ns"]) & (spans["start_ns"] < request["end_ns"])]
     by_owner = _by_owner(inside[inside["kind"].isin(list(_PARTS))])
     named: list[tuple[str, list[Slice]]] = []
@@ -97,5 +117,5 @@ def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) ->
         named.append((safe(row["name"], 80), [own, *parts, *ran_in]))
     others = inside[~inside["kind"].isin([*_PARTS, *_ACTIVITIES, schema.KIND_BLOCK])]
     named.append(("spans", [span_slice(row) for row in records(others)]))
-    title = f"{safe(request['endpoint'], 60)} {both(dict(request))}, {str(request['trace_id'])[:8]}"
+    title = f"{before}{safe(request['endpoint'], 60)} {both(dict(request))}, {str(request['trace_id'])[:8]}"
     return numbered(number, title, named)

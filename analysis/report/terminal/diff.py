@@ -5,13 +5,14 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from whywait.analysis.changes.comparison import Change, Comparison
+from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
 from whywait.analysis.changes.sentences import headline, how_divided, reasons
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.terminal.parts import notes, number
 from whywait.analysis.text import milliseconds, safe, signed
 
 MOST_CAUSES = 8
+_NARROW = 80  # columns: below it the interval stands under its difference
 Sides = tuple[Analysis, Analysis]
 
 
@@ -22,7 +23,7 @@ def render_diff(found: Comparison, sides: Sides, names: tuple[str, str], console
             console.print(note)
     for change in found.changes:
         console.print(_words(change, found.percentile))
-        console.print(_table(change, found.percentile))
+        console.print(_table(change, found.percentile, narrow=console.width < _NARROW))
     for side_name, endpoints in (("before", found.only_before), ("after", found.only_after)):
         if endpoints:
             listed = ", ".join(safe(one) for one in endpoints)
@@ -39,24 +40,25 @@ def _words(change: Change, percentile: float) -> Padding:
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
-def _table(change: Change, percentile: float) -> Table:
-    numbers = map(number, ("before ms", "after ms", "difference ms", "[between]"))
-    table = Table(Column("cause", no_wrap=True), *numbers, pad_edge=False)
-    shown = change.causes[:MOST_CAUSES]
-    for one in shown:
-        table.add_row(
-            str(one.cause), milliseconds(one.before_ns), milliseconds(one.after_ns), signed(one.delta_ns),
-            Text(f"[{signed(one.low_ns)}, {signed(one.high_ns)}]"), style="" if one.certain else "dim",
-        )  # fmt: skip
+def _table(change: Change, percentile: float, *, narrow: bool) -> Table:
+    names = ("ms before", "after", "difference") if narrow else ("before ms", "after ms", "difference ms", "[between]")
+    table = Table(Column("cause", no_wrap=True), *map(number, names), pad_edge=False)
+
+    def add(name: str, before: int, after: int, between: str, style: str) -> None:
+        cells = [milliseconds(before), milliseconds(after), signed(after - before), between]
+        if narrow:
+            cells[-2:] = ["\n".join(filter(None, cells[-2:]))]
+        table.add_row(name, *map(Text, cells), style=style)
+
+    for one in change.causes[:MOST_CAUSES]:
+        add(str(one.cause), one.before_ns, one.after_ns, _between(one), "" if one.certain else "dim")
     rest = change.causes[MOST_CAUSES:]
     if rest:
-        before, after = sum(one.before_ns for one in rest), sum(one.after_ns for one in rest)
-        table.add_row(
-            f"{len(rest)} more", milliseconds(before), milliseconds(after), signed(after - before), "", style="dim"
-        )
+        add(f"{len(rest)} more", sum(one.before_ns for one in rest), sum(one.after_ns for one in rest), "", "dim")
     table.add_section()
-    table.add_row(
-        f"p{percentile:g}", milliseconds(change.before_ns), milliseconds(change.after_ns), signed(change.delta_ns),
-        Text(f"[{signed(change.low_ns)}, {signed(change.high_ns)}]"), style="bold",
-    )  # fmt: skip
+    add(f"p{percentile:g}", change.before_ns, change.after_ns, _between(change), "bold")
     return table
+
+
+def _between(one: Change | CauseChange) -> str:
+    return f"[{signed(one.low_ns)}, {signed(one.high_ns)}]"

@@ -1,6 +1,6 @@
 """The report in a terminal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich.console import Console, Group
@@ -40,9 +40,8 @@ def render(analysis: Analysis, console: Console, *, top: int = 5, told: Told | N
         console.print(verdict_text(one, linked))
     console.print()
     console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
-    culprits = culprit_table(analysis, top, linked)
-    if culprits is not None:
-        console.print(culprits)
+    if culprits := list(_culprits(analysis, top, linked)):
+        console.print(culprit_lines(culprits) if narrow else culprit_table(culprits))
     console.print(slowest_lines(analysis, top) if narrow else slowest_table(analysis, top))
     console.print(Text(_observed(analysis, verdicts), style="dim"))
 
@@ -118,24 +117,33 @@ def verdict_text(one: Verdict, linked: Linked = Text.copy) -> Padding:
     return Padding(Group(*map(linked, lines)), (1, 0, 0, 0))
 
 
-def culprit_table(analysis: Analysis, top: int, linked: Linked) -> Table | None:
-    """The table of culprits; None without any. `linked` adds links to a text."""
-    worst = worst_culprits(analysis.culprits, top)
-    if worst.empty:
-        return None
+def culprit_table(culprits: Sequence[tuple[Text, Text, str, str, str]]) -> Table:
+    """The table of culprits."""
     table = Table(
         folded("culprit"), folded("where"), Column("cause", no_wrap=True), number("requests delayed"), number("ms in all"),
         title="Who delayed them",
     )  # fmt: skip
-    for row in worst.to_dict("records"):
-        table.add_row(
-            Text(safe(row["culprit"])),
-            linked(Text(safe(place(row["culprit_file"], row["culprit_line"])))),
-            str(row["cause"]),
-            str(row["victims"]),
-            milliseconds(float(row["ns"])),
-        )
+    for row in culprits:
+        table.add_row(*row)
     return table
+
+
+def culprit_lines(culprits: Sequence[tuple[Text, Text, str, str, str]]) -> Group:
+    """The same for a narrow screen: two lines each."""
+    lines = [Text("\nWho delayed them", style="italic")]
+    for name, where, cause, victims, ms in culprits:
+        lines += [
+            Text.assemble(f"{ms} ms  ", name, f": {cause} of {counted(int(victims), 'request')}"),
+            Text.assemble("  ", where),
+        ]
+    return Group(*lines)
+
+
+def _culprits(analysis: Analysis, top: int, linked: Linked) -> Iterator[tuple[Text, Text, str, str, str]]:
+    """Yield name, place, cause, requests delayed and ms in all. `linked` adds links to a text."""
+    for row in worst_culprits(analysis.culprits, top).to_dict("records"):
+        where = linked(Text(safe(place(row["culprit_file"], row["culprit_line"]))))
+        yield Text(safe(row["culprit"])), where, str(row["cause"]), str(row["victims"]), milliseconds(float(row["ns"]))
 
 
 def slowest_table(analysis: Analysis, top: int) -> Table:

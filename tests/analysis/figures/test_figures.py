@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from itertools import combinations
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -89,12 +90,33 @@ def test_causes_of_one_texture_are_told_apart_by_every_sight(sight: str, page: i
             assert apart >= TOLD_APART, (one, other)
 
 
-def test_the_bars_hold_all_of_the_percentile() -> None:
+def test_the_bars_hold_all_of_the_percentile_of_each_endpoint() -> None:
     given = random_analysis(3, 80)
     figure = figures.where_time_went({"run": given}, (50, 95))
-    sums = [sum(bar.x[at] for bar in figure.data) for at in (0, 1)]
-    walls = given.requests["wall_ns"].sort_values(ignore_index=True)
-    assert sums == pytest.approx([walls[39] / 1e6, walls[75] / 1e6])
+    sums = {label: sum(bar.x[at] for bar in figure.data) for at, label in enumerate(figure.data[0].y)}
+    by_endpoint = given.requests.groupby("endpoint")["wall_ns"].agg(lambda walls: sorted(walls))
+    assert len(by_endpoint) > 1
+    assert sums == pytest.approx({
+        f"run<br>{endpoint}<br>p{one}": walls[ceil(one / 100 * len(walls)) - 1] / 1e6
+        for endpoint, walls in by_endpoint.items() for one in (50, 95)
+    })  # fmt: skip
+
+
+def test_a_bar_that_has_room_says_who() -> None:
+    given = analysis_of(
+        {"GET /a": [{"loop_busy": 90, "compute": 10}] * 3, "GET /b": [{"loop_busy": 5}]},
+        culprits={"loop_busy": Culprit("rank", "/srv/app/rank.py", 30)},
+    )
+    said = {bar.name: (bar.text, bar.customdata) for bar in figures.where_time_went({"run": given}, (50,)).data}
+    assert said["loop_busy"] == (("rank", ""), ("90.0 ms by rank", "5.0 ms by rank"))
+    assert said["compute"][0] == ("", "")
+
+
+def test_a_stretch_that_has_room_says_who_and_the_axes_what_they_count() -> None:
+    given = analysis_of({"GET /a": [{"loop_busy": 90, "compute": 10}]}, culprits={"loop_busy": Culprit("rank")})
+    figure = figures.request_timeline(given)
+    assert {text for bar in figure.data for text in bar.text or ()} == {"loop_busy by rank", "compute"}
+    assert [axis.title.text for axis in figure.select_yaxes()][1:] == ["threads:<br>GIL", "threads:<br>CPU"]
 
 
 def test_the_waterfall_goes_from_before_to_after() -> None:
@@ -126,6 +148,8 @@ def test_the_tables_say_it_in_words() -> None:
     (row,) = tables.changes(analysis.compare(slow, fast, 50)).data.to_dict("records")
     assert "faster" in row["change"]
     assert slow.requests["wall_ns"].iloc[0] == 44 * MS
+    timed = tables.timers(random_analysis(3, 80)).data.columns.get_level_values(0)
+    assert {name.split()[0] for name in timed} == {"ms"}
 
 
 def test_a_trace_cannot_write_markup_into_a_table() -> None:

@@ -21,6 +21,7 @@ from whywait import analysis
 from whywait.analysis.errors import InputError
 from whywait.analysis.load.otlp import rows_of
 from whywait.analysis.report.annotation import cause_spans
+from whywait.analysis.report.annotation.cause_spans import _said
 from whywait.analysis.write.otlp_file import NewSpan, write_spans
 from whywait.analysis.write.otlp_http import send
 from whywait.tracer import schema
@@ -45,6 +46,10 @@ def test_the_lane_has_the_sums_and_below_it_who_did_it() -> None:
     assert queue.attributes[schema.FOUND_CULPRIT_NS] == 15_000_000
     assert queue.name.startswith("pool_queue by predict_one: pool 'predict'")
     assert {one.name.split(":")[0] for one in segments if "compute" in one.name} == {"compute"}
+    assert (
+        _said({"cause": "loop_busy", "culprit": "rank", "detail": "the loop ran rank (app.py:3)"})
+        == "loop_busy by rank (app.py:3)"
+    )
     assert queue.links == ((trace_id("b"), "00000000000000b1"),)
     assert lane.resource["service.name"] != request["service"]
 

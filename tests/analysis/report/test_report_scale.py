@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -9,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from tests.analysis.fabricate import Culprit, analysis_of, random_analysis
+from whywait.analysis.changes.comparison import compare
 from whywait.analysis.model import Analysis, Finding
 from whywait.analysis.report.html.report import MAX_TIMELINES, page
 from whywait.analysis.report.json.report import MAX_CULPRITS, as_json
+from whywait.analysis.report.terminal.diff import render_diff
 from whywait.analysis.report.terminal.report import render
 from whywait.tracer import schema
 
@@ -71,7 +74,25 @@ def test_a_narrow_terminal_breaks_no_name_of_a_cause_and_no_trace_id(width: int)
     for wanted in ("    blocking_io 250 92%", "    pool_shutdown 20.0 7%", "    unexplained 3.0 1%"):
         assert wanted in lines
     assert f"  trace {given.requests['trace_id'].iloc[0]}" in lines
-    assert "│" not in "".join(lines[:12])
+    assert "│" not in "".join(lines)
+
+
+def test_a_narrow_terminal_has_culprits_whole_and_the_intervals_of_a_difference() -> None:
+    given = analysis_of(
+        {"GET /a": [{"loop_busy": 250}] * 9}, culprits={"loop_busy": Culprit("rank", "/srv/app/rank.py", 3)}
+    )
+    lines = printed(given, width=60).splitlines()
+    at = lines.index("2,250 ms  rank: loop_busy of 9 requests")
+    assert lines[at + 1] == "  app/rank.py:3"
+    found, out = (
+        compare(given, analysis_of({"GET /a": [{"loop_busy": 150, "pool_shutdown": 9}] * 9}), 50),
+        io.StringIO(),
+    )
+    render_diff(found, (given, given), ("a", "b"), Console(file=out, width=60, force_terminal=False))
+    assert "…" not in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) <= 60
+    assert re.search(r"^│loop_busy +│ +250 │ +150 │ +−100│$", out.getvalue(), re.MULTILINE)
+    assert re.search(r"^│ +│ +│ +│ *\[−\d", out.getvalue(), re.MULTILINE)
 
 
 def test_asking_for_every_timeline_does_not_make_a_page_that_nobody_can_open() -> None:

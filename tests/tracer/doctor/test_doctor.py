@@ -118,6 +118,7 @@ def test_a_sampler_that_may_not_look_says_so_and_is_ended(monkeypatch: pytest.Mo
 def test_a_process_that_gave_up_its_rights_is_told_why_it_cannot_be_looked_at() -> None:
     code = (
         "import importlib.metadata, os, urllib.request\n"
+        "from whywait.tracer.doctor import installation, interpreter, kernel, private_names\n"
         "from whywait.tracer.doctor.cli import main\n"
         # what is imported when first needed might be out of reach by then
         "importlib.metadata.version('opentelemetry-sdk')\n"
