@@ -56,6 +56,7 @@ class Situation(StrEnum):
     CLIENT_PER_REQUEST = "client_per_request"
     CONNECTS = "connects"
     CONSUMER = "consumer"
+    BY_TASK = "by_task"
     LARGE_TRANSFER = "large_transfer"
     STAMPEDE_WORK = "stampede_work"
     HOLDS_ONE = "holds_one"

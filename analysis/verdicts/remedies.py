@@ -54,6 +54,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
      "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
      "batch), or make that shorter."),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.LIMITER_WAIT), Situation.BY_TASK,
+     "Requests wait for {task}, a task of no request, while it does this ({doing}): make that shorter, or begin it before it "
+     "is needed. What {task} need not wait for itself, such as what it does with each message, it can hand to a task of its own "
+     "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
      "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
@@ -84,6 +88,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOCK_WAIT,), Situation.SIGNAL,
      "No lock is held: {who} gives what these wait for. Make that shorter, let several give it, or set a time limit; where a "
      "queue hands out what is shared, as connections, put more of it there, or give it back sooner."),
+    ((Cause.LOGGING_WAIT,), Situation.SIGNAL,
+     "The handler's queue is full, and it waits for a place: {who} takes records out more slowly than they come. Make that faster "
+     "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
      "per object instead of one for all."),

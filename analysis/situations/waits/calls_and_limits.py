@@ -1,7 +1,7 @@
 """Where blocking calls ran, and time limits that ended what was waited for: both decide what helps."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pandas as pd
@@ -15,6 +15,11 @@ from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
+_GIVEN: Final = {
+    Cause.LOCK_WAIT: schema.FOR_THREAD_GIVES,
+    Cause.LIMITER_WAIT: schema.FOR_BARRIER,
+    Cause.LOGGING_WAIT: schema.FOR_THREAD_QUEUE,
+}
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
@@ -35,16 +40,30 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
 
 def consumers(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request that did one thing after another while each request waited for it."""
-    for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
-        own = group.of(cause)
-        own = own.assign(task=[_in_turn(found) for found in group.attributes_of(own)])
-        if not own["task"].any():
-            continue
-        of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
-        turns = of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"))
+    for cause, own, turns in _by_tasks(group, _in_turn):
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
             yield Pattern(Situation.CONSUMER, cause, {**found, "task": one["task"], "doing": one["detail"]})
+
+
+def by_tasks(group: Group) -> Iterator[Pattern]:
+    """Yield the task of no request for which requests waited while it did something, and for how long per request."""
+    for cause, own, turns in _by_tasks(group, _of_task):
+        for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
+            found = {"mean_ns": one["ns"] / len(group.requests), "task": one["task"], "doing": one["detail"]}
+            yield Pattern(Situation.BY_TASK, cause, found)
+
+
+def _by_tasks(
+    group: Group, task_of: Callable[[dict[str, Any]], str]
+) -> Iterator[tuple[Cause, pd.DataFrame, pd.DataFrame]]:
+    for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
+        own = group.of(cause)
+        own = own.assign(task=[task_of(found) for found in group.attributes_of(own)])
+        if not own["task"].any():
+            continue
+        of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
+        yield cause, own, of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"))
 
 
 def rate_limits(group: Group) -> Iterator[Pattern]:
@@ -84,7 +103,7 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits that others ended were for something that those give, and not for a lock or a limit."""
-    for cause, given in ((Cause.LOCK_WAIT, schema.FOR_THREAD_GIVES), (Cause.LIMITER_WAIT, schema.FOR_BARRIER)):
+    for cause, given in _GIVEN.items():
         if len(group.most_of(cause, lambda found, given=given: awaits(found, given))):  # type: ignore[misc]
             chief = group.culprits_of(cause).nlargest(1, "ns").to_dict("records")
             who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
@@ -106,8 +125,17 @@ def _is_elsewhere(attributes: dict[str, Any]) -> bool:
 
 def _in_turn(attributes: dict[str, Any]) -> str:
     """The task of no request that did several such things; "" of what a time limit ended, which is no work."""
-    several = schema.FOR_TURNS in attributes and not _is_limit(attributes)
-    return str(attributes.get(schema.FOR_TASK, "")) if several else ""
+    return _task(attributes) if schema.FOR_TURNS in attributes else ""
+
+
+def _of_task(attributes: dict[str, Any]) -> str:
+    """The task of no request that did one such thing; "" where it only waited for more to come."""
+    idle = schema.FOR_TURNS in attributes or attributes.get(schema.WAKER_KIND) == schema.WAKER_ARRIVAL
+    return "" if idle else _task(attributes)
+
+
+def _task(attributes: dict[str, Any]) -> str:
+    return "" if _is_limit(attributes) else str(attributes.get(schema.FOR_TASK, ""))
 
 
 def _is_limit(attributes: dict[str, Any]) -> bool:

@@ -287,6 +287,8 @@ def test_what_computes_on_a_loop_holds_it_while_it_has_no_cpu_too(
          "call Pool.apply (multiprocessing) in await asyncio.to_thread(...)"),
         ({schema.FOR: "socket.recv", schema.FOR_CALL: "get", schema.FOR_PACKAGE: "requests"}, "use an asynchronous client"),
         ({schema.FOR: "", schema.BLOCK_SYSCALL: "clock_nanosleep"}, "where a library sleeps"),
+        ({schema.FOR: "socket.recv", schema.FOR_CALL: "Span.end", schema.FOR_PACKAGE: "opentelemetry"}, "a BatchSpanProcessor"),
+        ({schema.FOR: "", schema.FOR_CALL: "BaseProxy._callmethod", schema.FOR_PACKAGE: "multiprocessing"}, "ask once for all"),
     ],
 )  # fmt: skip
 def test_what_a_library_waits_in_is_not_the_users_to_replace(facts: Mapping[str, Any], words: str) -> None:
@@ -398,6 +400,19 @@ def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> 
     assert key(found, Cause.AWAIT_IO) == "await_io/consumer"
     assert kinds(found) == [Situation.CONSUMER]
     assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_task"), [({}, True), ({schema.WAKER_KIND: schema.WAKER_ARRIVAL}, False), ({schema.FOR_TASK: ""}, False)]
+)
+def test_a_task_of_no_request_that_does_something_for_which_requests_wait(
+    facts: dict[str, str], *, is_task: bool
+) -> None:
+    found = in_turn([50], "Event.wait", "io", **{schema.FOR_TASK: "Broker.read", **facts})
+    assert (key(found, Cause.AWAIT_IO) == "await_io/by_task") is is_task
+    said = "50.0 ms of each request passed in Broker.read, a task of no request, for which they waited (awaiting Event.wait"
+    assert (said in found.text) is is_task
+    assert ("What Broker.read need not wait for itself" in found.remedy) is is_task
 
 
 def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
@@ -637,6 +652,17 @@ def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: b
     assert "timer: sleep in prepare" in found.text or "in prepare (srv/app.py:4)" in found.text
 
 
+@pytest.mark.parametrize(("awaited", "is_signal"), [("queue.Queue.put", True), ("time.sleep", False)])
+def test_a_handler_whose_queue_is_full_is_one_that_queues_already(awaited: str, *, is_signal: bool) -> None:
+    found = told("""
+        server GET          |------------------|
+        task   root         |------------------|
+        wait   w    root      |-------------|    type=logging_wait
+    """, {"w": {schema.FOR: awaited, schema.HANDLER: "Patient"}})  # fmt: skip
+    assert (key(found, Cause.LOGGING_WAIT) == "logging_wait/signal") is is_signal
+    assert ("QueueHandler, and log less" in found.remedy) is not is_signal
+
+
 @pytest.mark.parametrize(("call", "is_window"), [({}, True), ({schema.FOR_CALL: "ClientSession._request"}, False)])
 def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str, str], is_window: bool) -> None:
     task = {schema.FOR_MODULE: "asyncio.tasks", schema.FOR_TASK: "batcher"}
@@ -765,6 +791,18 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
 )  # fmt: skip
 def test_no_cold_start(walls: list[dict[str, float]]) -> None:
     assert Situation.COLD_START not in [found.kind for found in over_time(walls)]
+
+
+@pytest.mark.parametrize("turns", [{}, {schema.FOR_TASK: "worker", schema.FOR_TURNS: 9}])
+def test_who_came_first_to_a_full_queue_had_no_cold_start(turns: dict[str, Any]) -> None:
+    picture, more, at = "", {}, 0
+    for number in range(16):
+        until, trace = at + (300 if number == 0 else 30), f"trace={chr(ord('a') + number)}"
+        picture += bar("server GET", at, until, trace) + bar(f"task root{number}", at, until, trace)
+        picture += bar(f"wait w{number} root{number}", at + 1, until - 1, f"waker=timer {trace}")
+        more[f"w{number}"] = {schema.FOR: "sleep", **turns}
+        at = until + 5
+    assert (Situation.COLD_START in kinds(told(picture, more))) == (not turns)
 
 
 def test_the_first_requests_that_waited_for_one_event_are_one_case() -> None:

@@ -50,7 +50,7 @@ def told_ms(samples: str, by: Mark = IO, ran_until: int = 0) -> float:
 
 @pytest.mark.parametrize("by", [IO, IO_LATE])
 def test_the_loop_slept_until_its_data_came_and_waited_for_the_gil_then(by: Mark) -> None:
-    assert told_ms("pppppppppppp" "gggggggg", by) == pytest.approx(8.5)  # from between two samples on
+    assert told_ms("ppppppppppppgggggggg", by) == pytest.approx(8.5)  # from between two samples on
 
 
 @pytest.mark.parametrize("samples", ["pppppppppppppppppppp", "prprprrpprrrprprprpp", "                    "])
@@ -59,8 +59,8 @@ def test_nothing_of_it_is_the_gils_where_no_sample_shows_that(samples: str) -> N
 
 
 def test_what_the_loop_waited_before_it_polled_again_is_not_of_this_poll() -> None:
-    assert told_ms("ppgggggrrr" "pppppppppp", ran_until=10) == 0
+    assert told_ms("ppgggggrrrpppppppppp", ran_until=10) == 0
 
 
 def test_a_timer_is_due_at_its_time_whatever_the_loop_does() -> None:
-    assert told_ms("pppppppppppp" "gggggggg", TIMER) == 0
+    assert told_ms("ppppppppppppgggggggg", TIMER) == 0
