@@ -19,11 +19,13 @@ def asks(code: CodeType) -> bool:
 def asked_address(frame: FrameType) -> str:
     """Return whom it asks: "GET rates:8080"; "" where it does not show."""
     with suppress(Exception):
-        known = frame.f_locals
+        known: dict[str, Any] = frame.f_locals
         request = known.get(_REQUEST)
+        url: Any
         method, url = (known.get(_METHOD), known.get(_URL)) if request is None else (request.method, request.url)
-        where = urlsplit(url) if isinstance(url, str) else url
-        host, port = _text(where.hostname if isinstance(url, str) else where.host), where.port
+        if isinstance(url, str):
+            url = urlsplit(url)
+        host, port = _text(getattr(url, "hostname", None) or getattr(url, "host", "")), url.port
         said = f"[{host}]" if ":" in host else host
         return f"{_text(method).upper()} {said}" + ("" if port in _USUAL_PORTS else f":{port}") if host else ""
     return ""
