@@ -145,7 +145,7 @@ RULES: Final = (
          Evidence.SAMPLED, of="queued"),
     Rule("run queue", _part(RUN_QUEUE), Cause.CPU_WAIT, "{rivals}", of="queued"),
     Rule("gil", _part(GIL), Cause.GIL_WAIT, "waiting for the GIL", Evidence.SAMPLED),
-    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock, or waiting for native threads{slept_in}",
+    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock{inside}, or waiting for native threads{slept_in}",
          Evidence.SAMPLED, of="sampled"),
     Rule("lock of a file", lambda one: (one.part == CALL) & one.file_lock, Cause.LOCK_WAIT,
          "lock of a file, in {call}{slept_in}", Evidence.SAMPLED, of="sampled"),

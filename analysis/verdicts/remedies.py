@@ -178,6 +178,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOCK_WAIT,), Situation.SUBMIT_LOCK,
      "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
      "new thread starts, which takes as long as that thread waits for the GIL."),
+    ((Cause.LOCK_WAIT,), Situation.BLOCKS_LOOP,
+     "It stops the whole event loop, for what no lock of this process shows: a lock that another process has "
+     "(multiprocessing.Lock), or one inside a library. Wait for it in await asyncio.to_thread(...), and see that who has it "
+     "does not wait or compute meanwhile."),
     ((Cause.LOCK_WAIT,), Situation.NATIVE_QUEUE,
      "Give each call one native thread ({how}): the calls then run beside each other, as many as there are CPUs; or make one "
      "call for several (a batch)."),

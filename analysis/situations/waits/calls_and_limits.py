@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import in_thread, instead_of
@@ -36,6 +36,14 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
         (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
         how = (instead_of if kind == Situation.BLOCKS_LOOP else in_thread)(longest)
         yield Pattern(Situation(str(kind)), Cause.BLOCKING_IO, {"share": float(shares[kind]), "how": how})
+
+
+def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
+    """Yield whether most of the time in locks that only samples show passed on the event loop, which stands meanwhile."""
+    own = group.of(Cause.LOCK_WAIT)
+    unknown = own[(own["evidence"] == Evidence.SAMPLED) & (group.kinds_of(own) == schema.KIND_TASK)]
+    if unknown["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
+        yield Pattern(Situation.BLOCKS_LOOP, Cause.LOCK_WAIT, {})
 
 
 def consumers(group: Group) -> Iterator[Pattern]:

@@ -652,6 +652,19 @@ def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: b
     assert "timer: sleep in prepare" in found.text or "in prepare (srv/app.py:4)" in found.text
 
 
+@pytest.mark.parametrize("in_call", [schema.LOCK_NS, schema.CALL_NS])
+def test_a_lock_of_another_process_stops_the_loop(in_call: str) -> None:
+    call = {schema.FOR_CALL: "SemLock.__enter__", schema.FOR_PACKAGE: "multiprocessing", schema.CALL: "futex"}
+    found = told("""
+        server GET          |------------------|
+        task   root         |------------------|
+        block  b    root      |-------------|    cpu=0
+    """, {"b": {in_call: 14 * MS, schema.SAMPLES: 9, **call}})  # fmt: skip
+    is_lock = in_call == schema.LOCK_NS
+    assert (key(found, Cause.LOCK_WAIT) == "lock_wait/blocks_loop") is is_lock
+    assert ("in an untraced lock of SemLock.__enter__ (multiprocessing), or waiting for native" in found.text) is is_lock
+
+
 @pytest.mark.parametrize(("awaited", "is_signal"), [("queue.Queue.put", True), ("time.sleep", False)])
 def test_a_handler_whose_queue_is_full_is_one_that_queues_already(awaited: str, *, is_signal: bool) -> None:
     found = told("""
