@@ -75,7 +75,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "sync_to_async(..., thread_sensitive=False); else do them in one call, or make them shorter."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
-     "limit of their own."),
+     "limit of their own.{pace}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
      "Those ahead compute: do less at once. Join several into one job (batching), {shorter}; a higher "
      "limit only helps while CPUs are idle."),
@@ -93,7 +93,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
-     "per object instead of one for all."),
+     "per object instead of one for all.{pace}"),
     ((Cause.CONNECTION_WAIT,), Situation.HELD_AFTERWARDS,
      "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
      "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),
