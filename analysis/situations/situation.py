@@ -23,6 +23,7 @@ class Situation(StrEnum):
     COMPUTES_ON_LOOP = "computes_on_loop"
     COMPUTES_IN_WORKER = "computes_in_worker"
     LOOP_BLOCKED = "loop_blocked"
+    LOOP_TURNS = "loop_turns"
     SERIAL_COLLECTION = "serial_collection"
     GIL_STARVATION = "gil_starvation"
     CONNECTIONS_HELD = "connections_held"

@@ -33,6 +33,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "the loop (a thread, a process), or cut it into awaits."),
     (FOLLOWED, Situation.HOLDERS_QUEUE,
      "Those ahead wait themselves, for {doing}. Change that first, or wait for it before this is taken."),
+    ((Cause.LOOP_BUSY,), Situation.LOOP_TURNS,
+     "Requests take turns on one event loop, and no turn is long: more worker processes (--workers) share "
+     "them; less work in each request (middlewares, validation, serialisation) shortens all."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
