@@ -157,10 +157,14 @@ class Observed:
         return self._explained(split, back.holders, None, run_queue_ns or None, users)
 
     def polled(self, thread_id: int, start_ns: int, end_ns: int) -> OffCpu:
-        """Find GIL and run queue in the end of a loop's sleep, which a socket had ended; nothing unless samples show it."""
-        if all(one.state != GIL for one in self.stays(thread_id, start_ns, end_ns)):
+        """Find GIL and run queue in the end of a loop's sleep, which a socket had ended. What follows the last sample that
+        shows it asleep is divided as such ends mostly were."""
+        stays = self.stays(thread_id, start_ns, end_ns)
+        if any(one.state == GIL for one in stays):
+            return self.call(_POLLED, thread_id, start_ns, end_ns, NOT_COUNTED, None)
+        if any(one.state not in ASLEEP for one in stays):
             return UNSEEN
-        return self.call(_POLLED, thread_id, start_ns, end_ns, NOT_COUNTED, None)
+        return self.blocked(_POLLED, thread_id, max((one.last_ns for one in stays), default=start_ns), end_ns)
 
     def queued_in_wait(self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None) -> int | None:
         """Return a thread's run-queue time in a wait by its own reading at the end (`before`: its reading before

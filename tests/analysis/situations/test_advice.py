@@ -416,7 +416,8 @@ def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> 
 
 
 @pytest.mark.parametrize(
-    ("facts", "is_task"), [({}, True), ({schema.WAKER_KIND: schema.WAKER_ARRIVAL}, False), ({schema.FOR_TASK: ""}, False)]
+    ("facts", "is_task"),
+    [({}, True), ({schema.WAKER_KIND: schema.WAKER_ARRIVAL}, False), ({schema.FOR_TASK: ""}, False)],
 )
 def test_a_task_of_no_request_that_does_something_for_which_requests_wait(
     facts: dict[str, str], *, is_task: bool
@@ -675,7 +676,9 @@ def test_a_lock_of_another_process_stops_the_loop(in_call: str) -> None:
     """, {"b": {in_call: 14 * MS, schema.SAMPLES: 9, **call}})  # fmt: skip
     is_lock = in_call == schema.LOCK_NS
     assert (key(found, Cause.LOCK_WAIT) == "lock_wait/blocks_loop") is is_lock
-    assert ("in an untraced lock of SemLock.__enter__ (multiprocessing), or waiting for native" in found.text) is is_lock
+    assert (
+        "in an untraced lock of SemLock.__enter__ (multiprocessing), or waiting for native" in found.text
+    ) is is_lock
 
 
 @pytest.mark.parametrize(("awaited", "is_signal"), [("queue.Queue.put", True), ("time.sleep", False)])

@@ -60,10 +60,10 @@ def test_each_wait_of_the_same_place_has_the_address_of_its_own() -> None:
 
 
 def test_a_synchronous_client_is_asked_in_its_stack() -> None:
-    seen = []
+    seen: list[Any] = []
 
     class Adapter(requests.adapters.HTTPAdapter):
-        def send(self, request: Any, **_: Any) -> Any:
+        def send(self, request: Any, *_: Any, **__: Any) -> Any:
             seen.append(library_call(sys._getframe(1)))
             raise requests.ConnectionError
 

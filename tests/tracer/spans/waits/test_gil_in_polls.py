@@ -22,7 +22,7 @@ MS = 1_000_000
 STATES = {"p": POLL, "g": GIL, "r": RUNNING}
 
 
-def told_ms(samples: str, by: Mark = IO, ran_until: int = 0) -> float:
+def told_ms(samples: str, by: Mark = IO, ran_until: int = 0, memory: Memory | None = None) -> float:
     """The GIL's part of a wait as long as the drawing, which has a sample of its loop's thread each millisecond; the
     loop's latest callback ended at `ran_until`."""
     stays = [Stay(at * MS, at * MS, STATES[one], 0) for at, one in enumerate(samples) if one in STATES]
@@ -37,7 +37,7 @@ def told_ms(samples: str, by: Mark = IO, ran_until: int = 0) -> float:
         stays=within, seen=seen, run_queue_ns=lambda *_: 0, run_queue_around_ns=lambda *_: 0,
         cpu=SimpleNamespace(libraries={}, process=SimpleNamespace(id=0), during=lambda *_: (), throttled=lambda *_: []),
     )  # fmt: skip
-    observed = Observed(cast(Samples, found), Memory(), HolderPast({}, {}, {}, {}, {}))
+    observed = Observed(cast(Samples, found), memory or Memory(), HolderPast({}, {}, {}, {}, {}))
     end_ns = len(samples) * MS
     request = Request(1, 1, 1, 0, 0)
     request.end_ns, request.loop = end_ns, Loop(5, 7)
@@ -64,3 +64,12 @@ def test_what_the_loop_waited_before_it_polled_again_is_not_of_this_poll() -> No
 
 def test_a_timer_is_due_at_its_time_whatever_the_loop_does() -> None:
     assert told_ms("ppppppppppppgggggggg", TIMER) == 0
+
+
+@pytest.mark.parametrize(("before", "least_ms", "most_ms"), [("pgggg", 2, 4), ("ppppp", 0, 0)])
+def test_an_end_without_a_sample_is_divided_as_those_before(before: str, least_ms: float, most_ms: float) -> None:
+    memory = Memory()
+    for _ in range(9):
+        told_ms(before, memory=memory)
+    assert least_ms <= told_ms("pppppppp    ", memory=memory) <= most_ms
+    assert told_ms("pppppppprrrr", memory=memory) == 0  # it ran others
