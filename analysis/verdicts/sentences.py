@@ -22,6 +22,7 @@ UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.RE
 MOST_REASONS: Final = 3  # in `text`
 MOST_OF_IT: Final = 0.9  # of a cause's time: from this part on, where it passed is told as where all of it did
 _AT_PLACES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.REQUEST_IO)  # whose detail is a place
+NEARLY: Final = 0.5  # of the first cause's time: from this part on the second one's remedy is told, too
 NOT_THE_CAUSE: Final = 0.1  # of the requests' time: less of the loop's is said to be none
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
 _CPU_USERS: Final = {
@@ -69,7 +70,7 @@ def worded(one: Judgement) -> Verdict:
     return Verdict(
         one,
         _headline(one),
-        tuple(_reason(reason, one.situations) for reason in one.reasons),
+        tuple(_reason(reason, one.situations) + _as_well(reason, one.reasons) for reason in one.reasons),
         tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
     )
@@ -156,6 +157,13 @@ def _reason(one: Reason, situations: Sequence[Pattern]) -> str:
         where += in_brackets(found.numbers["doing"])
     where += those_ahead(one, situations)
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
+
+
+def _as_well(one: Reason, reasons: Sequence[Reason]) -> str:
+    """What to change about the second of two causes that are nearly alike: to mend the first leaves nearly as much."""
+    first = reasons[0]
+    is_second = one is not first and one is reasons[1] and one.mean_ns >= NEARLY * first.mean_ns
+    return f" What to change about it: {one.remedy.text}" if is_second and one.remedy.text != first.remedy.text else ""
 
 
 def _cpu_rivals(found: Pattern) -> str:

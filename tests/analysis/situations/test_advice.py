@@ -780,7 +780,7 @@ def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
 def test_a_pause_while_a_limit_is_held_may_be_a_rate(call: str, *, is_pace: bool) -> None:
     found = queued(schema.WAIT_POOL_QUEUE, WAITING.replace("time.sleep", call), OCCUPIED)
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_wait"
-    assert ("Where that sleep keeps to a rate, the rate is the limit" in found.remedy) is is_pace
+    assert ("Where that sleep keeps to a rate, they wait for the rate" in found.remedy) is is_pace
 
 
 # --- hops between threads ---------------------------------------------------------------------------
