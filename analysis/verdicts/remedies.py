@@ -85,6 +85,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
+    ((Cause.AWAIT_IO,), Situation.SIGNAL,
+     "Nothing is slow here: each waits until {who} comes and gives what it waits for. Where such waits are meant, as in a long poll, "
+     "keep their endpoint out of what is measured, and give them a time limit; else look at why that comes so late."),
     ((Cause.LIMITER_WAIT,), Situation.SIGNAL,
      "No limit holds them: each waits until as many have come as the barrier takes, so the last one sets the time. Let those "
      "that are there go on without it after a time limit, or take fewer; else make what comes before the barrier shorter."),

@@ -19,6 +19,7 @@ _GIVEN: Final = {
     Cause.LOCK_WAIT: schema.FOR_THREAD_GIVES,
     Cause.LIMITER_WAIT: schema.FOR_BARRIER,
     Cause.LOGGING_WAIT: schema.FOR_THREAD_QUEUE,
+    Cause.AWAIT_IO: schema.FOR_SIGNAL,
 }
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
@@ -112,7 +113,8 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits that others ended were for something that those give, and not for a lock or a limit."""
     for cause, given in _GIVEN.items():
-        if len(group.most_of(cause, lambda found, given=given: awaits(found, given))):  # type: ignore[misc]
+        others = cause is Cause.AWAIT_IO  # a request that came later
+        if len(group.most_of(cause, lambda found, given=given, others=others: _is_given(found, given, others))):  # type: ignore[misc]
             chief = group.culprits_of(cause).nlargest(1, "ns").to_dict("records")
             who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
             yield Pattern(Situation.SIGNAL, cause, {"who": "".join(who)})
@@ -124,6 +126,10 @@ def databases(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.LARGE_ANSWER, Cause.AWAIT_IO, {})
     if len(group.most_of(Cause.AWAIT_IO, lambda found: _is_of(found, schema.PACKAGE_DATABASE))):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
+
+
+def _is_given(attributes: dict[str, Any], given: str, others: bool) -> bool:
+    return awaits(attributes, given) and not (others and not attributes.get(schema.WAKER_TRACE_ID))
 
 
 def _is_elsewhere(attributes: dict[str, Any]) -> bool:

@@ -666,6 +666,25 @@ def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: b
     assert "timer: sleep in prepare" in found.text or "in prepare (srv/app.py:4)" in found.text
 
 
+@pytest.mark.parametrize(("earlier", "cause"), [("", Cause.AWAIT_IO), ("|-----|", Cause.LIMITER_WAIT)])
+def test_who_waits_until_a_later_request_comes_is_behind_nobody(earlier: str, cause: Cause) -> None:
+    picture = """
+        server GET          |------------------|
+        task   root         |------------------|
+        wait   w    root      |-------------|     waker=gives
+        server LATE                         |--|  trace=b
+        task   gives                        |--|  trace=b
+    """ + (f"    server EARLY        {earlier}              trace=c" if earlier else "")
+    place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
+    spans = drawn(picture, {"w": {schema.FOR: "Queue.get", schema.FOR_MODULE: "asyncio.queues", **place}})
+    found = next(one for one in verdict(analyze(spans.replace({"name": {"EARLY": "LATE"}}))) if one.endpoint == "GET")
+    (reason,) = found.judgement.reasons
+    assert reason.cause is cause
+    is_later = cause is Cause.AWAIT_IO
+    assert ("awaiting Queue.get in next_event (srv/app.py:4), until LATE came" in found.text) is is_later
+    assert (reason.remedy.key == "await_io/signal") is is_later
+
+
 @pytest.mark.parametrize("in_call", [schema.LOCK_NS, schema.CALL_NS])
 def test_a_lock_of_another_process_stops_the_loop(in_call: str) -> None:
     call = {schema.FOR_CALL: "SemLock.__enter__", schema.FOR_PACKAGE: "multiprocessing", schema.CALL: "futex"}
