@@ -243,7 +243,7 @@ _PATTERNS: Final = {
         "for its end.",
     Situation.LOOP_BLOCKED: "{blockers:of request} blocked the loop for {blocked} others.",
     Situation.LOOP_TURNS:
-        "Turns on the event loop: each request waited for {times:.1f} short ones of others, {mean_ns:ms} each.",
+        "Turns on the event loop: each request waited for {times:.1f} short ones of other requests, {mean_ns:ms} each.",
     Situation.SERIAL_COLLECTION:
         "Results of {job} were ready for {lay_ns:ms} per request in sum, while the thread that collects them waited for "
         "slower ones: handle each as it completes.",

@@ -12,9 +12,9 @@ MOST_HOLDERS: Final = 3
 
 
 def loop_turns(group: Group) -> Iterator[Pattern]:
-    """Yield how many turns of others each request waited for, and how long each took, where most of that were short ones."""
+    """Yield how many turns of other requests each waited for, and how long each took, where most of that were short ones."""
     waits = group.culprits_of(Cause.LOOP_BUSY)
-    short = waits[waits["ns"] < SHORT_TURN_NS]
+    short = waits[(waits["ns"] < SHORT_TURN_NS) & (waits["culprit_trace_id"] != "")]
     whole_ns = group.means.get(Cause.LOOP_BUSY, 0.0) * group.count
     if Cause.LOOP_BUSY in group.significant and short["ns"].sum() >= MIN_HELD * whole_ns:
         found = {"times": len(short) / len(group.requests), "mean_ns": float(short["ns"].mean())}

@@ -245,16 +245,22 @@ BLOCKED_BY_LONG = {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}"}
 BLOCKS = "    wait held theirs     |-----------|    trace=b type=blocking_io for="
 
 
-@pytest.mark.parametrize(("turns", "are_short"), [(8, True), (2, False)])
-def test_who_waits_for_short_turns_of_others_is_not_told_to_move_one_of_them(turns: int, *, are_short: bool) -> None:
+@pytest.mark.parametrize(
+    ("turns", "trace", "are_short"),
+    [(8, "b", True), (2, "b", False), (8, "", False)],
+    ids=["short", "long", "of no request"],
+)
+def test_who_waits_for_short_turns_of_others_is_not_told_to_move_one_of_them(
+    turns: int, trace: str, *, are_short: bool
+) -> None:
     others = {
         schema.BLOCKERS_NAMES: [f"step{one}" for one in range(turns)], schema.BLOCKERS_FILES: ["/srv/app.py"] * turns,
-        schema.BLOCKERS_LINES: [*range(1, turns + 1)], schema.BLOCKERS_TRACE_IDS: [trace_id("b")] * turns,
+        schema.BLOCKERS_LINES: [*range(1, turns + 1)], schema.BLOCKERS_TRACE_IDS: [trace and trace_id(trace)] * turns,
         schema.BLOCKERS_SPAN_IDS: [f"{5:016x}"] * turns, schema.BLOCKERS_NS: [11 * MS // turns] * turns,
     }  # fmt: skip
     found = told(BLOCKED_LOOP.format(cpu=12), {"b": BLOCKED_BY_LONG | others})
-    assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{'loop_turns' if are_short else 'holders_compute'}"
-    assert ("each request waited for 8.0 short ones of others, 1.4 ms each" in found.text) is are_short
+    assert (key(found, Cause.LOOP_BUSY) == "loop_busy/loop_turns") is are_short
+    assert ("each request waited for 8.0 short ones of other requests, 1.4 ms each" in found.text) is are_short
     assert ("more worker processes" in found.remedy) is are_short
 
 
