@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 
-def rewrite(lock):
-    while True:
+def rewrite(lock, parent):
+    while os.getppid() == parent:
         with lock:
             time.sleep(0.08)
         time.sleep(0.005)
@@ -42,7 +42,6 @@ if __name__ == "__main__":
     import uvicorn
 
     app.state.lock = multiprocessing.Lock()
-    child = multiprocessing.Process(target=rewrite, args=(app.state.lock,), daemon=True)
+    child = multiprocessing.Process(target=rewrite, args=(app.state.lock, os.getpid()), daemon=True)
     child.start()
     uvicorn.run(app, port=int(os.environ["STREET_PORT"]), loop=os.environ["STREET_LOOP"], log_level="warning")
-    child.kill()
