@@ -9,7 +9,7 @@ from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.names.syscall_names import most_seen
 from whywait.tracer.host.thread_clocks import NOT_COUNTED
 from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
-from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Holder, HolderPast
 from whywait.tracer.offcpu.gil_wait_start import onset
 from whywait.tracer.offcpu.state_split import Memory, Split, beside_queue, returned
@@ -157,13 +157,11 @@ class Observed:
         return self._explained(split, back.holders, None, run_queue_ns or None, users)
 
     def polled(self, thread_id: int, start_ns: int, end_ns: int) -> OffCpu:
-        """Find GIL and run queue in the end of a loop's sleep, which a socket had ended. What follows the last sample that
-        shows it asleep is divided as such ends mostly were."""
+        """Find GIL and run queue in the end of a loop's sleep, which a socket had ended. What follows its last sample is
+        divided as such ends mostly were."""
         stays = self.stays(thread_id, start_ns, end_ns)
         if any(one.state == GIL for one in stays):
             return self.call(_POLLED, thread_id, start_ns, end_ns, NOT_COUNTED, None)
-        if any(one.state not in ASLEEP for one in stays):
-            return UNSEEN
         return self.blocked(_POLLED, thread_id, max((one.last_ns for one in stays), default=start_ns), end_ns)
 
     def queued_in_wait(self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None) -> int | None:

@@ -72,4 +72,4 @@ def test_an_end_without_a_sample_is_divided_as_those_before(before: str, least_m
     for _ in range(9):
         told_ms(before, memory=memory)
     assert least_ms <= told_ms("pppppppp    ", memory=memory) <= most_ms
-    assert told_ms("pppppppprrrr", memory=memory) == 0  # it ran others
+    assert told_ms("pppppppprrrr", memory=memory) <= 1  # it ran others
