@@ -111,7 +111,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.BLOCKING_IO: CauseInfo(
         "a thread blocked in a system call or a sleep", "in a blocking call",
         "On the event loop use the asynchronous counterpart, or move the call to a worker thread.",
-        ("#00798c", "#3bb7cb"), {schema.WAIT_BLOCKING: "in {awaited}{where}{ended}"}, Culprit.CALLER, texture="/",
+        ("#00798c", "#3bb7cb"), {schema.WAIT_BLOCKING: "in {awaited}{inside}{where}{ended}"}, Culprit.CALLER, texture="/",
     ),
     Cause.GC_PAUSE: CauseInfo(
         "stopped by the garbage collector", "stopped by the garbage collector",

@@ -199,6 +199,7 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 FOR_CALL: Final = "whywait.for.call"  # on blocks, in most samples
 FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as a client library's, in the same trace
 FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
+FOR_ADDRESS: Final = "whywait.for.address"  # whom an HTTP client asks: method and host, "GET rates:8080"
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
 FOR_STEP: Final = (

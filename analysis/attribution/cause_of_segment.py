@@ -8,7 +8,7 @@ import numpy as np
 from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.details import fill
 from whywait.analysis.attribution.segment_facts import Facts, gather_facts
-from whywait.analysis.attribution.segment_rules import RULES, RowsOf, rule_numbers
+from whywait.analysis.attribution.segment_rules import LATER, RULES, RowsOf, rule_numbers
 from whywait.analysis.causes import NUMBER, Cause, Evidence
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
@@ -66,6 +66,13 @@ def describe(
     words = np.select([is_shared, is_given], ["shared with another request", "given by another request"], _TURN)
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
     cause[behind[~(is_shared | is_given)]] = NUMBER[Cause.LIMITER_WAIT]
+    later = np.flatnonzero(rules == LATER)
+    comers = _given_later(spans, activities, request_rows) if len(later) else {}
+    later = later[np.isin(facts.span[later], list(comers))]
+    cause[later] = NUMBER[Cause.AWAIT_IO]
+    detail[later] = objects(
+        [f"{one}, {comers[row]}" for one, row in zip(detail[later], facts.span[later].tolist(), strict=True)]
+    )
     return Described(
         cause=cause,
         evidence=evidence,
@@ -132,6 +139,23 @@ def _given(spans: SpanTable, activities: Activities, request_rows: Ints) -> Ints
     never = np.array([(place, one) not in there for place, one in zip(places, gives, strict=True)], dtype=bool)
     at, by = at[never & (by >= 0)], by[never & (by >= 0)]
     return np.unique(_key(spans, activities.trace[of[at]], by))
+
+
+def _given_later(spans: SpanTable, activities: Activities, request_rows: Ints) -> dict[int, str]:
+    """By the row of a wait for a signal: the request that came later and gave it, if none of its endpoint was there as the
+    wait began: nobody had what it waited for."""
+    waits = activities.waits
+    by, names, modules = waits.waker, *(spans.texts(waits.row, key) for key in (schema.FOR, schema.FOR_MODULE))
+    endpoints = spans.names[request_rows]
+    traces = dict(zip(spans.traces[request_rows].tolist(), endpoints, strict=True))
+    found = {}
+    for at in np.flatnonzero((by >= 0) & all_awaits(names, modules, schema.FOR_SIGNAL)).tolist():
+        row, gives = int(waits.row[at]), traces.get(int(activities.trace[by[at]]))
+        others = request_rows[endpoints == gives]
+        began = spans.start[row]
+        if gives is not None and not np.any((spans.start[others] <= began) & (spans.end[others] > began)):
+            found[row] = f"until {gives} came"
+    return found
 
 
 def _key(spans: SpanTable, trace: Ints, activity: Ints) -> Ints:

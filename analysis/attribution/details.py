@@ -38,7 +38,7 @@ def _client_calls(spans: SpanTable, rows: Ints) -> dict[int, dict[str, Any]]:
     outer = spans.find(spans.trace_ids[waits], spans.texts(waits, schema.FOR_SPAN))
     client = (outer >= 0) & (spans.span_kinds[outer] == schema.SPAN_CLIENT)
     return {
-        int(row): {schema.FOR_CALL: _called(str(spans.names[at]), spans.attributes[at])}
+        int(row): {schema.FOR_CALL: _called(str(spans.names[at]), spans.attributes[at]), schema.FOR_ADDRESS: ""}
         for row, at in zip(waits[client], outer[client], strict=True)
     }
 
@@ -128,9 +128,14 @@ def _where(attributes: dict[str, Any]) -> str:
 
 
 def _call(attributes: dict[str, Any]) -> str:
-    call, inside = attributes.get(schema.CALL), attributes.get(schema.FOR_CALL)
-    library = f" of {inside}{in_brackets(attributes.get(schema.FOR_PACKAGE) or '')}" if inside else ""
-    return f"{call or 'a system call'}{library}"
+    call = attributes.get(schema.CALL)
+    return f"{call or 'a system call'}{_inside(attributes)}"
+
+
+def _inside(attributes: dict[str, Any]) -> str:
+    """The library's function that the user's code called, in which something blocked, after " of "."""
+    inside = attributes.get(schema.FOR_CALL)
+    return f" of {inside}{_of_library(attributes)}" if inside else ""
 
 
 def slept_in(attributes: dict[str, Any]) -> str:
@@ -143,12 +148,16 @@ def _awaiting(attributes: dict[str, Any]) -> str:
     """What was awaited: the library's function that the user's code called, else the innermost function; and at which
     step, while its connection was made."""
     if call := attributes.get(schema.FOR_CALL):
-        library = attributes.get(schema.FOR_PACKAGE)
-        said = f"waiting for {call} ({library})" if library else f"waiting for {call}"
+        said = f"waiting for {call}{_of_library(attributes)}"
     else:
         said = f"awaiting {attributes.get(schema.FOR) or 'something'}"
     step = attributes.get(schema.FOR_STEP)
     return f"{said}: {step}," if step and step not in (schema.STEP_PAUSE, schema.STEP_PACE) else said
+
+
+def _of_library(attributes: dict[str, Any]) -> str:
+    """The library of a call, and whom that asks, in brackets."""
+    return in_brackets(", ".join(filter(None, map(attributes.get, (schema.FOR_PACKAGE, schema.FOR_ADDRESS)))))
 
 
 def _blocker(attributes: dict[str, Any]) -> str:
@@ -185,6 +194,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pool": pool_name,
     "connections": _connections,
     "awaited": _or(schema.FOR, "something"),
+    "inside": _inside,
     "awaiting": _awaiting,
     "timed": lambda attributes: _awaiting(attributes).removeprefix("awaiting "),
     "collected": lambda attributes: (

@@ -103,6 +103,8 @@ RULES: Final = (
     Rule("thread's signal", _within(schema.FOR_THREAD_SIGNAL), Cause.LOCK_WAIT, "{lock}"),
     Rule("thread's queue", _within(schema.FOR_THREAD_QUEUE), Cause.BLOCKING_IO, "in {awaited}{where}"),
     Rule("limit by name", _within(schema.FOR_HELD), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
+    Rule("signal of a later request", lambda one: _taken_up_later(one) & one.awaits(schema.FOR_SIGNAL), Cause.LIMITER_WAIT,
+         "{awaiting}{where}", Evidence.INFERRED),
     Rule("queued for another trace", _taken_up_later, Cause.LIMITER_WAIT, "queued for {waker}", Evidence.INFERRED),
     Rule("timer", _ended_by(schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {timed}{where}"),
     Rule("io", _ended_by(schema.WAKER_IO), Cause.AWAIT_IO, "{awaiting}{where}"),
@@ -145,7 +147,7 @@ RULES: Final = (
          Evidence.SAMPLED, of="queued"),
     Rule("run queue", _part(RUN_QUEUE), Cause.CPU_WAIT, "{rivals}", of="queued"),
     Rule("gil", _part(GIL), Cause.GIL_WAIT, "waiting for the GIL", Evidence.SAMPLED),
-    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock, or waiting for native threads{slept_in}",
+    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock{inside}, or waiting for native threads{slept_in}",
          Evidence.SAMPLED, of="sampled"),
     Rule("lock of a file", lambda one: (one.part == CALL) & one.file_lock, Cause.LOCK_WAIT,
          "lock of a file, in {call}{slept_in}", Evidence.SAMPLED, of="sampled"),
@@ -163,6 +165,9 @@ RULES: Final = (
     Rule("anything else", lambda one: np.ones(len(one.part), dtype=bool), Cause.UNEXPLAINED,
          "on the loop, off CPU: GIL, lock or blocking call: unknown{few}"),
 )  # fmt: skip
+
+
+LATER: Final = [one.name for one in RULES].index("signal of a later request")
 
 
 def rule_numbers(facts: Facts) -> Ints:

@@ -1,7 +1,7 @@
 """What one call for all items of a request would cost: a line through the jobs that had different numbers of items."""
 
 from collections.abc import Callable, Sequence
-from itertools import chain
+from statistics import median
 from typing import Final, NamedTuple, TypeGuard
 
 import numpy as np
@@ -42,17 +42,19 @@ class Batch(NamedTuple):
         return cls(function, call or function)
 
 
-def cost_of(programs: Sequence[Program], said: str) -> Cost:
+def cost_of(programs: Sequence[Program], said: str, others: Sequence[Program] = ()) -> Cost:
     """Return what a job of this function takes, per call and per item, up to the most items that a request has; of "F=G"
-    the jobs of both tell it. Raises InputError where its jobs cannot tell."""
+    the jobs of both tell it, and those of `others`, which ran apart from these requests. Raises InputError where its jobs
+    cannot tell."""
     function, call = Batch.of(said)
-    of_each = {name: [(items, _length(steps)) for one in programs for steps, items in _jobs(one, name).values()]
-               for name in (function, call)}  # fmt: skip
-    for name, found in of_each.items():
-        if not found:
-            known = sorted({name for one in programs for name, _ in one.jobs} - {""})
+    names = tuple(dict.fromkeys((function, call)))
+    for name in names:
+        if not _took([*programs, *others], (name,)):
+            known = sorted({name for one in [*programs, *others] for name, _ in one.jobs} - {""})
             raise InputError(f"no job {name!r} in this recording; it has: {', '.join(known) or 'none'}")
-    jobs = list(chain.from_iterable(of_each.values()))
+    own, apart = _took(programs, names), _took(others, names)
+    times = _times(own, apart)
+    jobs = [*own, *((items, ns * times) for items, ns in apart)]
     sizes, took = np.array([one for one in jobs if one[0]], dtype=float).reshape(-1, 2).T
     if len(sizes) < max(FEWEST, len(jobs)):
         raise InputError(
@@ -65,7 +67,7 @@ def cost_of(programs: Sequence[Program], said: str) -> Cost:
             "Record it with different numbers of items per job"
         )
     (item_ns, call_ns), covariance = _line(sizes, took)
-    most = most_items(programs, function)
+    most = most_items([*programs, *others], function)
 
     def told(items: int) -> bool:
         at = np.array([items, 1.0])
@@ -82,6 +84,24 @@ def cost_of(programs: Sequence[Program], said: str) -> Cost:
     if call_ns < 0:
         return Cost(0.0, float((took @ sizes) / (sizes @ sizes)), furthest)
     return Cost(float(call_ns), float(item_ns), furthest)
+
+
+def _took(programs: Sequence[Program], functions: Sequence[str]) -> list[tuple[int, float]]:
+    """Items and length of each job of these functions."""
+    return [
+        (items, _length(steps)) for one in programs for name in functions for steps, items in _jobs(one, name).values()
+    ]
+
+
+def _times(own: Sequence[tuple[int, float]], apart: Sequence[tuple[int, float]]) -> float:
+    """How many times as long jobs of as many items took among these requests: threads that take turns on a CPU find its
+    caches cold. 1 where no jobs had as many."""
+    both = ({items for items, _ in own} & {items for items, _ in apart}) - {0}
+    ratios = [
+        median(ns for one, ns in own if one == items) / max(1.0, median(ns for one, ns in apart if one == items))
+        for items in both
+    ]
+    return max(1.0, median(ratios)) if ratios else 1.0
 
 
 def _line(sizes: Floats, took: Floats) -> tuple[Floats, Floats]:
@@ -106,7 +126,7 @@ def _spread(errors: Floats) -> float:
 def batched(programs: Sequence[Program], function: str, others: Sequence[Program] = ()) -> list[Program]:
     """Return the programs with each request's jobs of this function made one call, in place of the first; `others`
     tell, too, what a call costs. Raises InputError where no request has several, or the jobs cannot tell that."""
-    cost = cost_of([*programs, *others], function)
+    cost = cost_of(programs, function, others)
     function = Batch.of(function).function
     if not several(programs, function):
         raise InputError(f"nothing to batch: no request has more than one job of {function!r}")

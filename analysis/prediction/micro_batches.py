@@ -119,10 +119,12 @@ class Way:
         return felt(replay(drawn(self.programs, load, draw), resources, load, seed=draw, made=made))
 
 
-def ways(programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str]) -> list[Way]:
+def ways(
+    programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str], others: Sequence[Program] = ()
+) -> list[Way]:
     """Return the ways to make one call of several: a call for each request, where it has several jobs, and batchers with
     windows and with sizes from a request's own items up to those of which the recording tells the cost."""
-    costs, found = _batchers(programs, recorded, said)
+    costs, found = _batchers(programs, recorded, said, others)
     sizes, own = [max(most_items(programs, name) for name in costs)], list(programs)
     while sizes[-1] * 2 <= min(cost.most for cost in costs.values()):
         sizes.append(sizes[-1] * 2)
@@ -133,11 +135,12 @@ def ways(programs: Sequence[Program], recorded: Sequence[Program], said: Sequenc
 
 
 def way(
-    programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str], window_ns: float, size: int | None, clients: int | None
+    programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str], window_ns: float, size: int | None, clients: int | None,
+    others: Sequence[Program] = (),
 ) -> Way:  # fmt: skip
     """Return a batcher with this window and size, by default as large as the recording tells. Raises InputError where so
     many clients could fill a call of which the recording does not tell the cost; None: an open load."""
-    costs, found = _batchers(programs, recorded, said)
+    costs, found = _batchers(programs, recorded, said, others)
     most = min(cost.most for cost in costs.values())
     asked = size or most
     full = asked if clients is None else min(asked, clients * max(most_items(programs, name) for name in costs))
@@ -150,10 +153,10 @@ def way(
 
 
 def _batchers(
-    programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str]
+    programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str], others: Sequence[Program]
 ) -> tuple[dict[str, Cost], Callable[[Policy], Way]]:
     """The costs by function, and what makes the way of a policy."""
-    costs = {Batch.of(one).function: cost_of(recorded, one) for one in said}
+    costs = {Batch.of(one).function: cost_of(recorded, one, others) for one in said}
     steps = list(programs)
     for name in costs:
         steps = collecting(steps, name)

@@ -156,11 +156,12 @@ def predicted(
         return _in_order([_range(*one, miss) for one in zip(figures, as_now.T, passed.T, FLOORS, strict=True)])
 
     made = [(Way(steps), has) for steps, has in both]
-    ((steps, has), *_), every = both, [*found.programs, *found.others]
+    ((steps, has), *_) = both
     if batcher is not None:
-        made = [(way(steps, every, change.batch, *batcher, None if later.rate is not None else later.clients), has)]
+        at_once = None if later.rate is not None else later.clients
+        made = [(way(steps, found.programs, change.batch, *batcher, at_once, found.others), has)]
     elif p95_under_ns is not None:
-        tried = ways(steps, every, change.batch)
+        tried = ways(steps, found.programs, change.batch, found.others)
         made = [(min(tried, key=lambda one: _rank(spread_of([(one, has)], 1), p95_under_ns)), has)]
     elif len(both) > 1:
         _check_near(ratios(made, 1.0, draws), figures[0])

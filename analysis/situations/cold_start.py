@@ -9,6 +9,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_CHANCE, COLD_NS
+from whywait.tracer import schema
 
 
 def cold_start(group: Group) -> Iterator[Pattern]:
@@ -31,7 +32,11 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     if chief == Cause.CPU_WAIT:  # others had the CPUs then
         return
     of_chief = group.causes["cause"] == chief
-    by_detail = group.causes[cold & of_chief].groupby("detail")["amount_ns"].sum()
+    chiefs = group.causes[cold & of_chief]
+    served = [schema.FOR_TURNS in found for found in group.attributes_of(chiefs)]
+    if chiefs.loc[served, "amount_ns"].sum() * 2 >= chiefs["amount_ns"].sum():  # a queue, which others had filled
+        return
+    by_detail = chiefs.groupby("detail")["amount_ns"].sum()
     # a queue that those after them stand in, too: who came first was served last
     later = group.causes[~cold & of_chief & (group.causes["detail"] == by_detail.idxmax())]["amount_ns"].sum()
     if chief in FOLLOWED and later >= COLD_NS * (group.count - first):

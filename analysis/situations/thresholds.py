@@ -11,6 +11,7 @@ MIN_KNOWN: Final = 0.3  # of a wait behind others: what these did must be known 
 MIN_HELD: Final = 0.5  # of what is known of the holders: from this share on it is what they did
 MIN_GIL_PART: Final = 1 / 3  # of their Python: so much waiting for the GIL makes that the bottleneck
 MIN_CYCLE: Final = 0.3  # of the known holders of each, who wait for the other
+SHORT_TURN_NS: Final = 2_000_000  # on the loop: to move it elsewhere would cost more than it gains
 MANY_AWAITS: Final = 4  # like ones, one after another, in one request
 SEVERAL_AWAITS: Final = 3  # of these: with fewer than MANY, what they save decides
 SAVES: Final = 0.2  # of the requests' time: what fewer of them must save together

@@ -38,12 +38,12 @@ NATIVE: Final[Table] = (
     (r"xgboost|lightgbm", "nthread=1 of the model"),
     (r"", "OMP_NUM_THREADS=1, nthread or n_jobs of the model, or threadpoolctl"),
 )
+_ONE_PROXY: Final = (
+    "each access of a manager's object asks its process and waits for the answer: ask once for all (copy(), a method of a class "
+    "registered with the manager), or keep a copy in this process"
+)
 # pattern of a blocking call -> what to do instead on a loop
 INSTEAD: Final[Table] = (
-    (r"create_subprocess|subprocess_(?:exec|shell)",
-     "a child process begins there, and the loop stands until it runs its program: without preexec_fn (process_group=, user=, "
-     "umask= and start_new_session= need none), and from a small process where this one is large; or call "
-     "subprocess.run in await asyncio.to_thread(...)"),
     (r"clock_nanosleep",
      "await asyncio.sleep(...) in place of a sleep of its own; where a library sleeps (SQLite, until another connection has "
      "released the database), call it in await asyncio.to_thread(...)"),
@@ -60,6 +60,15 @@ INSTEAD: Final[Table] = (
      "set by loop.call_soon_threadsafe"),
     (r"", "call it in await asyncio.to_thread(...)"),
 )  # fmt: skip
+# pattern of a library's function in which it blocks the loop, after its package -> what to do instead
+INSTEAD_OF_CALL: Final[Table] = (
+    (r"create_subprocess|subprocess_(?:exec|shell)",
+     "a child process begins there, and the loop stands until it runs its program: without preexec_fn (process_group=, user=, "
+     "umask= and start_new_session= need none), and from a small process where this one is large; or call "
+     "subprocess.run in await asyncio.to_thread(...)"),
+    (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
+    (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
+)  # fmt: skip
 # pattern of a blocking call in a worker thread -> what makes it shorter
 IN_THREAD: Final[Table] = (
     (r"clock_nanosleep",
@@ -71,8 +80,9 @@ IN_THREAD: Final[Table] = (
      "make the call shorter, start it earlier, or cache. Its time limit must be in the call itself: one around it cannot "
      "stop a thread (anyio's abandon_on_cancel=True only stops waiting for it)"),
 )  # fmt: skip
-# where it computes, whose code, which function, how often -> what to do
+# where it computes, whose code, which function, how often, in which library's function -> what to do
 FASTER: Final[Table] = (
+    (r" in multiprocessing\.BaseProxy", f"In {{function}}: {_ONE_PROXY}."),
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
      "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
      "answers."),
@@ -107,7 +117,6 @@ _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.F
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
 _INSIDE: Final = r"^(?:time\.sleep|threading\.(?!Thread\.join)|queue\.)"
 _CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL, schema.WAIT)
-_BEGINS_CHILD: Final = INSTEAD[:1]
 
 
 def look_up(table: Table, text: str) -> str:
@@ -144,4 +153,10 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     call = attributes.get(schema.FOR_CALL)
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
         return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
-    return look_up(_BEGINS_CHILD, str(call or "")) or look_up(INSTEAD, found)
+    return look_up(INSTEAD_OF_CALL, called(attributes)) or look_up(INSTEAD, found)
+
+
+def called(attributes: Mapping[str, Any]) -> str:
+    """Return the library's function that the user's code called, after its package; "" where none is known."""
+    call = attributes.get(schema.FOR_CALL)
+    return f"{attributes.get(schema.FOR_PACKAGE)}.{call}" if call else ""

@@ -16,7 +16,7 @@ _WORDS: Final = {
     Resource.LOOP: ("the event loop", "A larger pool cannot help; less work on the loop or more processes can."),
     Resource.POOL: ("the pool {name}", "Shorter jobs or a larger pool can help"),
     Resource.LOCK: ("{name}", "More threads cannot help; holding it for less time, or one for each object, can."),
-    Resource.LOGGING: ("the logging handler {name}", "More threads cannot help; fewer records, or a QueueHandler, can."),
+    Resource.LOGGING: ("the logging handler {name}", "More threads cannot help; fewer records, or a handler that does not wait, can."),
     Resource.CONNECTION: ("the connections of {name}", "Giving connections back sooner, or a larger limit, can help"),
     Resource.DEVICE: ("the device {name}", "More threads cannot help; larger batches or another device can."),
     Resource.TASK: ("the task {name}", "More requests at once cannot help; several of it, a batch, or less work for each can."),

@@ -33,7 +33,7 @@ from whywait.analysis.situations.running.asked_to_collect import asked_to_collec
 from whywait.analysis.situations.running.computing import STOPPED, computing, is_named, spins
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_held, gil_starvation
-from whywait.analysis.situations.running.loop_blocked import loop_blocked
+from whywait.analysis.situations.running.loop_blocked import loop_blocked, loop_turns
 from whywait.analysis.situations.running.timers import timers
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
@@ -49,8 +49,10 @@ from whywait.analysis.situations.thresholds import (
 from whywait.analysis.situations.unexplained import unexplained
 from whywait.analysis.situations.waits.calls_and_limits import (
     blocking_calls,
+    by_tasks,
     consumers,
     databases,
+    locks_on_the_loop,
     rate_limits,
     signals,
     time_limits,
@@ -82,7 +84,7 @@ _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.R
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, stampedes, connecting, cold_start, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, thread_hops, rate_limits, time_limits, behind, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
+    holds_one, deadlocks, wait_cycles, stampedes, connecting, cold_start, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, thread_hops, rate_limits, time_limits, loop_turns, behind, pool_situations, repeated_waits, blocking_calls, databases, by_tasks, spins, computing,
     asked_to_collect,
     loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip

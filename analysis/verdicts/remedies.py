@@ -33,6 +33,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "the loop (a thread, a process), or cut it into awaits."),
     (FOLLOWED, Situation.HOLDERS_QUEUE,
      "Those ahead wait themselves, for {doing}. Change that first, or wait for it before this is taken."),
+    ((Cause.LOOP_BUSY,), Situation.LOOP_TURNS,
+     "Requests take turns on one event loop, and no turn is long: more worker processes (--workers) share "
+     "them; less work in each request (middlewares, validation, serialisation) shortens all."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
@@ -54,6 +57,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
      "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
      "batch), or make that shorter."),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.LIMITER_WAIT), Situation.BY_TASK,
+     "Requests wait for {task}, a task of no request, while it does this ({doing}): make that shorter, or begin it before it "
+     "is needed. What {task} need not wait for itself, such as what it does with each message, it can hand to a task of its own "
+     "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
      "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
@@ -71,22 +78,28 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "sync_to_async(..., thread_sensitive=False); else do them in one call, or make them shorter."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
-     "limit of their own."),
+     "limit of their own.{pace}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
      "Those ahead compute: do less at once. Join several into one job (batching), {shorter}; a higher "
      "limit only helps while CPUs are idle."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
+    ((Cause.AWAIT_IO,), Situation.SIGNAL,
+     "Nothing is slow here: each waits until {who} comes and gives what it waits for. Where such waits are meant, as in a long poll, "
+     "keep their endpoint out of what is measured, and give them a time limit; else look at why that comes so late."),
     ((Cause.LIMITER_WAIT,), Situation.SIGNAL,
      "No limit holds them: each waits until as many have come as the barrier takes, so the last one sets the time. Let those "
      "that are there go on without it after a time limit, or take fewer; else make what comes before the barrier shorter."),
     ((Cause.LOCK_WAIT,), Situation.SIGNAL,
      "No lock is held: {who} gives what these wait for. Make that shorter, let several give it, or set a time limit; where a "
      "queue hands out what is shared, as connections, put more of it there, or give it back sooner."),
+    ((Cause.LOGGING_WAIT,), Situation.SIGNAL,
+     "The handler's queue is full, and it waits for a place: {who} takes records out more slowly than they come. Make that faster "
+     "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
-     "per object instead of one for all."),
+     "per object instead of one for all.{pace}"),
     ((Cause.CONNECTION_WAIT,), Situation.HELD_AFTERWARDS,
      "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
      "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),
@@ -171,6 +184,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOCK_WAIT,), Situation.SUBMIT_LOCK,
      "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
      "new thread starts, which takes as long as that thread waits for the GIL."),
+    ((Cause.LOCK_WAIT,), Situation.BLOCKS_LOOP,
+     "It stops the whole event loop, for what no lock of this process shows: a lock that another process has "
+     "(multiprocessing.Lock), or one inside a library. Wait for it in await asyncio.to_thread(...), and see that who has it "
+     "does not wait or compute meanwhile."),
     ((Cause.LOCK_WAIT,), Situation.NATIVE_QUEUE,
      "Give each call one native thread ({how}): the calls then run beside each other, as many as there are CPUs; or make one "
      "call for several (a batch)."),

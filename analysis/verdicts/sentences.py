@@ -22,6 +22,7 @@ UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.RE
 MOST_REASONS: Final = 3  # in `text`
 MOST_OF_IT: Final = 0.9  # of a cause's time: from this part on, where it passed is told as where all of it did
 _AT_PLACES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.REQUEST_IO)  # whose detail is a place
+NEARLY: Final = 0.5  # of the first cause's time: from this part on the second one's remedy is told, too
 NOT_THE_CAUSE: Final = 0.1  # of the requests' time: less of the loop's is said to be none
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
 _CPU_USERS: Final = {
@@ -69,7 +70,7 @@ def worded(one: Judgement) -> Verdict:
     return Verdict(
         one,
         _headline(one),
-        tuple(_reason(reason, one.situations) for reason in one.reasons),
+        tuple(_reason(reason, one.situations) + _as_well(reason, one.reasons) for reason in one.reasons),
         tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
     )
@@ -158,6 +159,13 @@ def _reason(one: Reason, situations: Sequence[Pattern]) -> str:
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
 
 
+def _as_well(one: Reason, reasons: Sequence[Reason]) -> str:
+    """What to change about the second of two causes that are nearly alike: to mend the first leaves nearly as much."""
+    first = reasons[0]
+    is_second = one is not first and one is reasons[1] and one.mean_ns >= NEARLY * first.mean_ns
+    return f" What to change about it: {one.remedy.text}" if is_second and one.remedy.text != first.remedy.text else ""
+
+
 def _cpu_rivals(found: Pattern) -> str:
     name, many, part = found.numbers["name"], found.numbers["processes"], f"for {found.numbers['share']:.0%} of it"
     if found.kind is Situation.CPU_QUOTA:
@@ -234,6 +242,8 @@ _PATTERNS: Final = {
         "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "
         "for its end.",
     Situation.LOOP_BLOCKED: "{blockers:of request} blocked the loop for {blocked} others.",
+    Situation.LOOP_TURNS:
+        "Turns on the event loop: each request waited for {times:.1f} short ones of other requests, {mean_ns:ms} each.",
     Situation.SERIAL_COLLECTION:
         "Results of {job} were ready for {lay_ns:ms} per request in sum, while the thread that collects them waited for "
         "slower ones: handle each as it completes.",
@@ -291,6 +301,8 @@ _PATTERNS: Final = {
     Situation.CONSUMER:
         "A queue before one task: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
         "{mean_ns:ms} each ({doing}).",
+    Situation.BY_TASK:
+        "{mean_ns:ms} of each request passed in {task}, a task of no request, for which they waited ({doing}).",
     Situation.CONNECTS:
         "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
         "{connect_ns:ms}, TLS handshake {tls_ns:ms}; the rest, {other_ns:ms}, is the answers).",

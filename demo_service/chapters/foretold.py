@@ -29,7 +29,7 @@ class Step:
 STEPS: Final = (
     Step("per_request_pool", "dedicated_pool", "one pool for all requests",
          lambda one: {"shared": {"per-request": one.pool_size}}),
-    Step("to_thread", "batch", "one call for a request's 14 jobs", lambda _: {"batch": [f"{_ONE}={_MANY}"]}, ("batch",)),
+    Step("to_thread", "batch", "one call for a request's 14 jobs", lambda _: {"batch": [f"{_ONE}={_MANY}"]}, ("to_thread", "batch")),
     Step("batch", "microbatch", "one call for several requests",
          lambda one: {"batch": [_MANY], "window_ns": one.batch_wait_ms * 1e6, "size": one.batch_max_pods * _TARGETS},
          ("batch", "microbatch")),

@@ -202,7 +202,7 @@ def test_a_mode_is_predicted_from_the_one_before_and_what_its_calls_cost_from_fe
     said = foretold.foretold_text(replace(analysis, spans=spans), cells, Settings())
     # what no client asked for, as a batcher's work, belongs to the recording in whose time it is
     costs = {"batch": ["Predictor.predict_one=Predictor.predict_many"]}
-    assert asked == [({"tto_thread-16-0", "of nobody"}, {"to_thread-16-0"}, costs)]
+    assert asked == [({"tto_thread-1-0", "tto_thread-16-0", "of nobody"}, {"to_thread-16-0"}, costs)]
     assert said.splitlines() == [
         "Predicted from the mode before (95% interval), and measured, with 16 clients:",
         "  to_thread → batch (one call for a request's 14 jobs): p50 1000.0 → 150.0 ms (90.0 to 200.0), measured 100.0 ms; "

@@ -57,10 +57,10 @@ async def in_a_client_span(url: str) -> None:
 
 
 TOLD = {
-    with_httpx: "waiting for AsyncClient.get (httpx) in ",
-    with_httpx_together: "waiting for AsyncClient.get (httpx) in ",
-    with_httpx_and_a_limit: "waiting for AsyncClient.get (httpx) in ",
-    with_aiohttp: "waiting for ClientSession.get (aiohttp) in ",
+    with_httpx: "waiting for AsyncClient.get (httpx, GET 127.0.0.1:{port}) in ",
+    with_httpx_together: "waiting for AsyncClient.get (httpx, GET 127.0.0.1:{port}) in ",
+    with_httpx_and_a_limit: "waiting for AsyncClient.get (httpx, GET 127.0.0.1:{port}) in ",
+    with_aiohttp: "waiting for ClientSession.get (aiohttp, GET 127.0.0.1:{port}) in ",
     in_a_client_span: "waiting for GET 127.0.0.1:{port}/rate (httpx) in ",
 }
 

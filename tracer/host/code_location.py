@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
+from whywait.tracer.host.names.asked_address import CLIENTS, asked_address, asks
 from whywait.tracer.host.written_code import called_name, pause_of
 from whywait.tracer.schema import MIDDLEWARE, STEP_BODY, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
 
@@ -44,6 +45,7 @@ class Site(NamedTuple):
     call: str = ""
     package: str = ""  # its import package
     step: str = ""  # schema.STEP_*, while a connection is made
+    address: str = ""  # whom an HTTP client asks: "GET rates:8080"
 
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
@@ -76,7 +78,7 @@ _PRIMITIVE = frozenset(
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 # by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
-_sites: dict[tuple[int, int, int, int, int], tuple[Site, CodeType, CodeType, CodeType | None, CodeType | None]] = {}
+_sites: dict[tuple[int | str, ...], tuple[Site, CodeType, CodeType, CodeType | None, CodeType | None]] = {}
 # the same of whole chains of plain coroutines that end in a future: by the id of each code, and where it stands
 _chains: dict[tuple[int, ...], tuple[Site | None, list[CodeType]]] = {}
 _FUTURE: Final = "FutureIter"  # what a future's awaiter awaits; the module does not export its type
@@ -88,7 +90,7 @@ _STEPS: Final = (
     (re.compile(r"^_receive_response_body$|^aread$|^aiter_(?:raw|bytes)$|^readany$"), STEP_BODY),
 )  # fmt: skip
 # what a source file in a chain of awaits is; more than one may be true
-_LIBRARY, _SERVER, _ASYNCIO, _INSTALLED = 1, 2, 4, 8
+_LIBRARY, _SERVER, _ASYNCIO, _INSTALLED, _CLIENT = 1, 2, 4, 8, 16
 _OURS = __file__.rsplit("/", 2)[0] + "/"  # the tracer
 _OWN_WORK = tuple(
     f"{_OURS}{room}/" for room in ("host", "records", "keeping", "hotpath", "spans", "export", "redaction")
@@ -227,23 +229,27 @@ def user_place(frame: FrameType | None) -> Place | None:
     return innermost if found is None else place_of_frame(found)
 
 
-def library_call(frame: FrameType | None) -> tuple[str, str, str]:
+def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | None]:
     """The library's function that the user's code called, of a stack that waits, and its package; "" where it is what waits
-    (`queue.Queue.get`), and where there is no code of the user's. And schema.STEP_*, where it makes a connection."""
+    (`queue.Queue.get`), and where there is no code of the user's. And schema.STEP_*, where it makes a connection; and the
+    frame of an HTTP client that has whom it asks."""
     called: CodeType | None = None
+    asking: FrameType | None = None
     step, pings = "", False  # a pool asks whether a connection that it has still answers
     for _ in range(_MAX_DEPTH):
         if frame is None or not is_library((code := frame.f_code).co_filename):
             break
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
-            return "", "", ""
+            return "", "", "", None
         if not code.co_filename.startswith((_OURS, "<")):  # nor what a library wrote and compiled, as a proxy's methods
             called, pings = code, pings or "ping" in code.co_name
             step = step or ("" if pings else _step(code.co_name))
+            if asking is None and _about(code.co_filename) & _CLIENT and asks(code):
+                asking = frame
         frame = frame.f_back
     if frame is None or called is None or (package := module_of(called.co_filename).partition(".")[0]) in _PRIMITIVE:
-        return "", "", step
-    return called.co_qualname.partition(".<locals>")[0], package, step
+        return "", "", step, None
+    return called.co_qualname.partition(".<locals>")[0], package, step, asking
 
 
 def place_here(frame: FrameType) -> Place | None:
@@ -336,17 +342,21 @@ def await_site(coroutine: Any) -> Site | None:
     if known is None:
         if len(_chains) >= _MOST_SITES:
             _chains.clear()
-        known = _chains[key] = _site_of(coroutine), codes  # which keep the ids theirs
+        site = _site_of(coroutine)
+        if site is not None and site.address:  # the next such chain may ask another one
+            return site
+        known = _chains[key] = site, codes  # which keep the ids theirs
     return known[0]
 
 
 def _site_of(coroutine: Any) -> Site | None:
-    at, called, leaf, making, sleeper = _suspended(coroutine)
+    at, called, leaf, making, sleeper, asking = _suspended(coroutine)
     if leaf is None:
         return None
     at = at or leaf
     code, where = at.f_code, leaf.f_code
-    key = (id(code), at.f_lasti, id(called), id(where), id(making))
+    address = "" if asking is None else asked_address(asking)
+    key = (id(code), at.f_lasti, id(called), id(where), id(making), address)
     known = _sites.get(key)
     if known is None:
         if len(_sites) >= _MOST_SITES:
@@ -369,6 +379,7 @@ def _site_of(coroutine: Any) -> Site | None:
             call,
             package,
             step,
+            address,
         )
         known = _sites[key] = (site, code, where, called, making)
     return known[0]
@@ -386,13 +397,14 @@ def _step(function: str) -> str:
 
 def _suspended(
     coroutine: Any,
-) -> tuple[FrameType | None, CodeType | None, FrameType | None, CodeType | None, FrameType | None]:
+) -> tuple[FrameType | None, CodeType | None, FrameType | None, CodeType | None, FrameType | None, FrameType | None]:
     user: FrameType | None = None
     called: CodeType | None = None
     making: CodeType | None = None  # a connection
     leaf: FrameType | None = None
     server: FrameType | None = None
     sleeper: FrameType | None = None  # the innermost that calls a `sleep`
+    asking: FrameType | None = None  # the innermost of a client that has whom it asks
     for _ in range(_MAX_DEPTH):
         if type(coroutine) is CoroutineType:
             frame, coroutine = coroutine.cr_frame, coroutine.cr_await
@@ -422,13 +434,15 @@ def _suspended(
         elif not about & _ASYNCIO:
             server = None
         if not about & _LIBRARY:
-            user, called, making = frame, None, None
+            user, called, making, asking = frame, None, None, None
         elif _step(frame.f_code.co_name):
             making = frame.f_code
         says_less = called is None or called.co_name.startswith("__")  # "__aenter__" says less than what it calls
         if about & _INSTALLED and about & _LIBRARY and not about & _SERVER and says_less:
             called = frame.f_code
-    return user, called, server or leaf, making, sleeper
+        if about & _CLIENT and asks(frame.f_code):
+            asking = frame
+    return user, called, server or leaf, making, sleeper, asking
 
 
 def _is_compiled(value: Any) -> bool:
@@ -447,4 +461,5 @@ def _about(filename: str) -> int:
     library = _LIBRARY if is_library(filename) else 0
     # what starts a child process and waits for it is a library to who calls it, as an installed one is
     installed = _INSTALLED * (module == "asyncio.subprocess" or any(marker in filename for marker in _PACKAGES))
-    return library | installed | _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")
+    kinds = _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")
+    return library | installed | kinds | _CLIENT * module.startswith(CLIENTS)

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Final
 
 from whywait.tracer.host.code_location import Place, Site, is_library, is_ours, library_call, pause_at, user_place
+from whywait.tracer.host.names.asked_address import asked_address
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath.waits import record_wait
@@ -56,11 +57,12 @@ def keep_wait(
             short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
         return
     frame = sys._getframe(1)
-    asks = frame.f_back if waited.what == "time.sleep" else None
-    call, package, step = library_call(frame)
-    if asks is not None:
-        step = pause_at(asks)
-    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], call, package, step)
+    sleeper = frame.f_back if waited.what == "time.sleep" else None
+    call, package, step, asking = library_call(frame)
+    if sleeper is not None:
+        step = pause_at(sleeper)
+    address = "" if asking is None else asked_address(asking)
+    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], call, package, step, address)
     job = _looked_for(activity, site, start_ns, end_ns) if step == STEP_PAUSE else None
     if job is not None:  # what is left of the pause is all that it took
         done_ns = job.done_ns

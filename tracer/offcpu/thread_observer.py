@@ -7,6 +7,7 @@ from typing import Final
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.names.syscall_names import most_seen
+from whywait.tracer.host.thread_clocks import NOT_COUNTED
 from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Holder, HolderPast
@@ -22,6 +23,7 @@ _LEAST_NS: Final = 50_000
 # of the samples of calls of a kind: if fewer show a wait for the GIL, a sleep without a sample belongs to the call,
 # which may be woken in vain; if fewer show the call, it is one that usually does not block, such as a `send`
 _SELDOM: Final = 0.05
+_POLLED: Final = "poll"
 _IDLE: Final = (s.WAIT_LOOP_WAKEUP, s.WAIT_RESUME)  # waits of an idle loop
 
 
@@ -153,6 +155,14 @@ class Observed:
         gil_ns = max(end_ns - began.at_ns - max(run_queue_ns - began.queued_before_ns, 0), 0)
         split = split._replace(gil_ns=gil_ns, samples=sum(seen.states.values()), error_ns=min(began.error_ns, gil_ns))
         return self._explained(split, back.holders, None, run_queue_ns or None, users)
+
+    def polled(self, thread_id: int, start_ns: int, end_ns: int) -> OffCpu:
+        """Find GIL and run queue in the end of a loop's sleep, which a socket had ended. What follows its last sample is
+        divided as such ends mostly were."""
+        stays = self.stays(thread_id, start_ns, end_ns)
+        if any(one.state == GIL for one in stays):
+            return self.call(_POLLED, thread_id, start_ns, end_ns, NOT_COUNTED, None)
+        return self.blocked(_POLLED, thread_id, max((one.last_ns for one in stays), default=start_ns), end_ns)
 
     def queued_in_wait(self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None) -> int | None:
         """Return a thread's run-queue time in a wait by its own reading at the end (`before`: its reading before

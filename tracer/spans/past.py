@@ -38,5 +38,11 @@ def ended_after(past: Sequence[T], ns: int) -> Sequence[T]:
     return past[_first_after(past, ns) :]
 
 
+def ended_before(past: Sequence[T], ns: int) -> T | None:
+    """Return the last entry of such a record that had ended by then; None without one."""
+    at = _first_after(past, ns)
+    return past[at - 1] if at else None
+
+
 def _first_after(past: Sequence[T], ns: int) -> int:
     return bisect_right(past, ns, key=_END)

@@ -10,7 +10,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
-from whywait.analysis.situations.what_helps import FASTER, look_up
+from whywait.analysis.situations.what_helps import FASTER, called, look_up
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -58,12 +58,13 @@ def computing(group: Group) -> Iterator[Pattern]:
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
         whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"
+        inside = f" in {called(attributes)}" if called(attributes) else ""
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
             "inside": _inside(shown, attributes, name) if is_its else "", "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
-            "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}{often}").format(function=name),
+            "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}{often}{inside}").format(function=name),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
 
@@ -88,6 +89,9 @@ def _attributes(spans: pd.DataFrame, span_id: str) -> dict[str, Any]:
 
 
 def _inside(shown: str, attributes: dict[str, Any], function: str) -> str:
-    """A block's name says what its samples show, also where that is a library's function and another one is to blame."""
+    """What the user's function called of a library, as most samples show. A block's name says what its samples show, also
+    where that is a library's function and another one is to blame."""
+    if call := attributes.get(schema.FOR_CALL):
+        return f"{call} ({attributes.get(schema.FOR_PACKAGE)})"
     found = shown.removeprefix(schema.BLOCK_SPAN_PREFIX)
     return found if found != function and (found != shown or is_librarys(attributes)) else ""

@@ -5,9 +5,20 @@ from typing import Any, Final
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MIN_HELD, SHORT_TURN_NS
 
 FACTOR: Final = 2  # blocked requests per blocking request, at least
 MOST_HOLDERS: Final = 3
+
+
+def loop_turns(group: Group) -> Iterator[Pattern]:
+    """Yield how many turns of other requests each waited for, and how long each took, where most of that were short ones."""
+    waits = group.culprits_of(Cause.LOOP_BUSY)
+    short = waits[(waits["ns"] < SHORT_TURN_NS) & (waits["culprit_trace_id"] != "")]
+    whole_ns = group.means.get(Cause.LOOP_BUSY, 0.0) * group.count
+    if Cause.LOOP_BUSY in group.significant and short["ns"].sum() >= MIN_HELD * whole_ns:
+        found = {"times": len(short) / len(group.requests), "mean_ns": float(short["ns"].mean())}
+        yield Pattern(Situation.LOOP_TURNS, Cause.LOOP_BUSY, found)
 
 
 def loop_blocked(group: Group) -> Iterator[Pattern]:

@@ -1,12 +1,12 @@
 """Where blocking calls ran, and time limits that ended what was waited for: both decide what helps."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import in_thread, instead_of
@@ -15,6 +15,12 @@ from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
+_GIVEN: Final = {
+    Cause.LOCK_WAIT: schema.FOR_THREAD_GIVES,
+    Cause.LIMITER_WAIT: schema.FOR_BARRIER,
+    Cause.LOGGING_WAIT: schema.FOR_THREAD_QUEUE,
+    Cause.AWAIT_IO: schema.FOR_SIGNAL,
+}
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
@@ -33,18 +39,40 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation(str(kind)), Cause.BLOCKING_IO, {"share": float(shares[kind]), "how": how})
 
 
+def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
+    """Yield whether most of the time in locks that only samples show passed on the event loop, which stands meanwhile."""
+    own = group.of(Cause.LOCK_WAIT)
+    unknown = own[(own["evidence"] == Evidence.SAMPLED) & (group.kinds_of(own) == schema.KIND_TASK)]
+    if unknown["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
+        yield Pattern(Situation.BLOCKS_LOOP, Cause.LOCK_WAIT, {})
+
+
 def consumers(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request that did one thing after another while each request waited for it."""
-    for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
-        own = group.of(cause)
-        own = own.assign(task=[_in_turn(found) for found in group.attributes_of(own)])
-        if not own["task"].any():
-            continue
-        of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
-        turns = of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"))
+    for cause, own, turns in _by_tasks(group, _in_turn):
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
             yield Pattern(Situation.CONSUMER, cause, {**found, "task": one["task"], "doing": one["detail"]})
+
+
+def by_tasks(group: Group) -> Iterator[Pattern]:
+    """Yield the task of no request for which requests waited while it did something, and for how long per request."""
+    for cause, own, turns in _by_tasks(group, _of_task):
+        for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
+            found = {"mean_ns": one["ns"] / len(group.requests), "task": one["task"], "doing": one["detail"]}
+            yield Pattern(Situation.BY_TASK, cause, found)
+
+
+def _by_tasks(
+    group: Group, task_of: Callable[[dict[str, Any]], str]
+) -> Iterator[tuple[Cause, pd.DataFrame, pd.DataFrame]]:
+    for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
+        own = group.of(cause)
+        own = own.assign(task=[task_of(found) for found in group.attributes_of(own)])
+        if not own["task"].any():
+            continue
+        of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
+        yield cause, own, of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"))
 
 
 def rate_limits(group: Group) -> Iterator[Pattern]:
@@ -84,8 +112,9 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits that others ended were for something that those give, and not for a lock or a limit."""
-    for cause, given in ((Cause.LOCK_WAIT, schema.FOR_THREAD_GIVES), (Cause.LIMITER_WAIT, schema.FOR_BARRIER)):
-        if len(group.most_of(cause, lambda found, given=given: awaits(found, given))):  # type: ignore[misc]
+    for cause, given in _GIVEN.items():
+        others = cause is Cause.AWAIT_IO  # a request that came later
+        if len(group.most_of(cause, lambda found, given=given, others=others: _is_given(found, given, others))):  # type: ignore[misc]
             chief = group.culprits_of(cause).nlargest(1, "ns").to_dict("records")
             who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
             yield Pattern(Situation.SIGNAL, cause, {"who": "".join(who)})
@@ -99,6 +128,10 @@ def databases(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
 
 
+def _is_given(attributes: dict[str, Any], given: str, others: bool) -> bool:
+    return awaits(attributes, given) and not (others and not attributes.get(schema.WAKER_TRACE_ID))
+
+
 def _is_elsewhere(attributes: dict[str, Any]) -> bool:
     """Of what the request awaits: the loop goes on."""
     return attributes.get(schema.WAIT) == schema.WAIT_AWAIT and attributes.get(schema.WAKER_KIND) in _ELSEWHERE
@@ -106,8 +139,17 @@ def _is_elsewhere(attributes: dict[str, Any]) -> bool:
 
 def _in_turn(attributes: dict[str, Any]) -> str:
     """The task of no request that did several such things; "" of what a time limit ended, which is no work."""
-    several = schema.FOR_TURNS in attributes and not _is_limit(attributes)
-    return str(attributes.get(schema.FOR_TASK, "")) if several else ""
+    return _task(attributes) if schema.FOR_TURNS in attributes else ""
+
+
+def _of_task(attributes: dict[str, Any]) -> str:
+    """The task of no request that did one such thing; "" where it only waited for more to come."""
+    idle = schema.FOR_TURNS in attributes or attributes.get(schema.WAKER_KIND) == schema.WAKER_ARRIVAL
+    return "" if idle else _task(attributes)
+
+
+def _task(attributes: dict[str, Any]) -> str:
+    return "" if _is_limit(attributes) else str(attributes.get(schema.FOR_TASK, ""))
 
 
 def _is_limit(attributes: dict[str, Any]) -> bool:

@@ -245,6 +245,25 @@ BLOCKED_BY_LONG = {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}"}
 BLOCKS = "    wait held theirs     |-----------|    trace=b type=blocking_io for="
 
 
+@pytest.mark.parametrize(
+    ("turns", "trace", "are_short"),
+    [(8, "b", True), (2, "b", False), (8, "", False)],
+    ids=["short", "long", "of no request"],
+)
+def test_who_waits_for_short_turns_of_others_is_not_told_to_move_one_of_them(
+    turns: int, trace: str, *, are_short: bool
+) -> None:
+    others = {
+        schema.BLOCKERS_NAMES: [f"step{one}" for one in range(turns)], schema.BLOCKERS_FILES: ["/srv/app.py"] * turns,
+        schema.BLOCKERS_LINES: [*range(1, turns + 1)], schema.BLOCKERS_TRACE_IDS: [trace and trace_id(trace)] * turns,
+        schema.BLOCKERS_SPAN_IDS: [f"{5:016x}"] * turns, schema.BLOCKERS_NS: [11 * MS // turns] * turns,
+    }  # fmt: skip
+    found = told(BLOCKED_LOOP.format(cpu=12), {"b": BLOCKED_BY_LONG | others})
+    assert (key(found, Cause.LOOP_BUSY) == "loop_busy/loop_turns") is are_short
+    assert ("each request waited for 8.0 short ones of other requests, 1.4 ms each" in found.text) is are_short
+    assert ("more worker processes" in found.remedy) is are_short
+
+
 def blocked(awaited: str) -> Verdict:
     picture = BLOCKED_LOOP.format(cpu=0 if awaited else 12) + (BLOCKS + awaited if awaited else "")
     return told(picture, {"b": BLOCKED_BY_LONG})
@@ -287,6 +306,8 @@ def test_what_computes_on_a_loop_holds_it_while_it_has_no_cpu_too(
          "call Pool.apply (multiprocessing) in await asyncio.to_thread(...)"),
         ({schema.FOR: "socket.recv", schema.FOR_CALL: "get", schema.FOR_PACKAGE: "requests"}, "use an asynchronous client"),
         ({schema.FOR: "", schema.BLOCK_SYSCALL: "clock_nanosleep"}, "where a library sleeps"),
+        ({schema.FOR: "socket.recv", schema.FOR_CALL: "Span.end", schema.FOR_PACKAGE: "opentelemetry"}, "a BatchSpanProcessor"),
+        ({schema.FOR: "", schema.FOR_CALL: "BaseProxy._callmethod", schema.FOR_PACKAGE: "multiprocessing"}, "ask once for all"),
     ],
 )  # fmt: skip
 def test_what_a_library_waits_in_is_not_the_users_to_replace(facts: Mapping[str, Any], words: str) -> None:
@@ -398,6 +419,20 @@ def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> 
     assert key(found, Cause.AWAIT_IO) == "await_io/consumer"
     assert kinds(found) == [Situation.CONSUMER]
     assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_task"),
+    [({}, True), ({schema.WAKER_KIND: schema.WAKER_ARRIVAL}, False), ({schema.FOR_TASK: ""}, False)],
+)
+def test_a_task_of_no_request_that_does_something_for_which_requests_wait(
+    facts: dict[str, str], *, is_task: bool
+) -> None:
+    found = in_turn([50], "Event.wait", "io", **{schema.FOR_TASK: "Broker.read", **facts})
+    assert (key(found, Cause.AWAIT_IO) == "await_io/by_task") is is_task
+    said = "50.0 ms of each request passed in Broker.read, a task of no request, for which they waited (awaiting Event.wait"
+    assert (said in found.text) is is_task
+    assert ("What Broker.read need not wait for itself" in found.remedy) is is_task
 
 
 def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
@@ -637,6 +672,51 @@ def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: b
     assert "timer: sleep in prepare" in found.text or "in prepare (srv/app.py:4)" in found.text
 
 
+@pytest.mark.parametrize(("earlier", "cause"), [("", Cause.AWAIT_IO), ("|-----|", Cause.LIMITER_WAIT)])
+def test_who_waits_until_a_later_request_comes_is_behind_nobody(earlier: str, cause: Cause) -> None:
+    picture = """
+        server GET          |------------------|
+        task   root         |------------------|
+        wait   w    root      |-------------|     waker=gives
+        server LATE                         |--|  trace=b
+        task   gives                        |--|  trace=b
+    """ + (f"    server EARLY        {earlier}              trace=c" if earlier else "")
+    place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
+    spans = drawn(picture, {"w": {schema.FOR: "Queue.get", schema.FOR_MODULE: "asyncio.queues", **place}})
+    found = next(one for one in verdict(analyze(spans.replace({"name": {"EARLY": "LATE"}}))) if one.endpoint == "GET")
+    (reason,) = found.judgement.reasons
+    assert reason.cause is cause
+    is_later = cause is Cause.AWAIT_IO
+    assert ("awaiting Queue.get in next_event (srv/app.py:4), until LATE came" in found.text) is is_later
+    assert (reason.remedy.key == "await_io/signal") is is_later
+
+
+@pytest.mark.parametrize("in_call", [schema.LOCK_NS, schema.CALL_NS])
+def test_a_lock_of_another_process_stops_the_loop(in_call: str) -> None:
+    call = {schema.FOR_CALL: "SemLock.__enter__", schema.FOR_PACKAGE: "multiprocessing", schema.CALL: "futex"}
+    found = told("""
+        server GET          |------------------|
+        task   root         |------------------|
+        block  b    root      |-------------|    cpu=0
+    """, {"b": {in_call: 14 * MS, schema.SAMPLES: 9, **call}})  # fmt: skip
+    is_lock = in_call == schema.LOCK_NS
+    assert (key(found, Cause.LOCK_WAIT) == "lock_wait/blocks_loop") is is_lock
+    assert (
+        "in an untraced lock of SemLock.__enter__ (multiprocessing), or waiting for native" in found.text
+    ) is is_lock
+
+
+@pytest.mark.parametrize(("awaited", "is_signal"), [("queue.Queue.put", True), ("time.sleep", False)])
+def test_a_handler_whose_queue_is_full_is_one_that_queues_already(awaited: str, *, is_signal: bool) -> None:
+    found = told("""
+        server GET          |------------------|
+        task   root         |------------------|
+        wait   w    root      |-------------|    type=logging_wait
+    """, {"w": {schema.FOR: awaited, schema.HANDLER: "Patient"}})  # fmt: skip
+    assert (key(found, Cause.LOGGING_WAIT) == "logging_wait/signal") is is_signal
+    assert ("QueueHandler, and log less" in found.remedy) is not is_signal
+
+
 @pytest.mark.parametrize(("call", "is_window"), [({}, True), ({schema.FOR_CALL: "ClientSession._request"}, False)])
 def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str, str], is_window: bool) -> None:
     task = {schema.FOR_MODULE: "asyncio.tasks", schema.FOR_TASK: "batcher"}
@@ -721,6 +801,13 @@ def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
         assert "Semaphore made at srv/db.py:8" in found.remedy
 
 
+@pytest.mark.parametrize(("call", "is_pace"), [("time.sleep", True), ("socket.recv", False)])
+def test_a_pause_while_a_limit_is_held_may_be_a_rate(call: str, *, is_pace: bool) -> None:
+    found = queued(schema.WAIT_POOL_QUEUE, WAITING.replace("time.sleep", call), OCCUPIED)
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_wait"
+    assert ("Where that sleep keeps to a rate, they wait for the rate" in found.remedy) is is_pace
+
+
 # --- hops between threads ---------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("count", "computed", "wanted", "of_computing"),
@@ -765,6 +852,19 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
 )  # fmt: skip
 def test_no_cold_start(walls: list[dict[str, float]]) -> None:
     assert Situation.COLD_START not in [found.kind for found in over_time(walls)]
+
+
+@pytest.mark.parametrize("turns", [{}, {schema.FOR_TASK: "worker", schema.FOR_TURNS: 9}])
+def test_who_came_first_to_a_full_queue_had_no_cold_start(turns: dict[str, Any]) -> None:
+    picture, more, at = "", {}, 0
+    for number in range(20):
+        until, trace = at + (300 if number == 0 else 30), f"trace={chr(ord('a') + number)}"
+        picture += bar(f"server S{number}", at, until, trace) + bar(f"task root{number} S{number}", at, until, trace)
+        picture += bar(f"wait w{number} root{number}", at + 1, until - 1, f"waker=timer {trace}")
+        more[f"w{number}"] = {schema.FOR: "sleep", **turns}
+        at = until + 5
+    (found,) = verdict(analyze(drawn(picture, more).replace({"name": r"^S\d+$"}, "GET", regex=True)))
+    assert (Situation.COLD_START in kinds(found)) == (not turns)
 
 
 def test_the_first_requests_that_waited_for_one_event_are_one_case() -> None:

@@ -45,6 +45,15 @@ ON_LOOP = """
 """
 
 
+@pytest.mark.parametrize(("package", "remedy"), [("yaml", "process pool"), ("multiprocessing", "ask once for all")])
+def test_the_librarys_function_in_which_it_computes_is_told(package: str, remedy: str) -> None:
+    call = {schema.FOR_CALL: "BaseProxy.load", schema.FOR_PACKAGE: package}
+    found, (computes,) = told(ON_LOOP, {"b1": SCORE | call, "b2": SCORE | call})
+    assert computes.inside == f"BaseProxy.load ({package})"
+    assert f"score (app/rank.py:9) computes on the event loop, in BaseProxy.load ({package}): 14.0 ms" in found.text
+    assert remedy in found.remedy
+
+
 def test_the_function_that_computes_on_the_loop_is_the_answer() -> None:
     found, (computes,) = told(ON_LOOP, {"b1": SCORE, "b2": SCORE})
     first = found.judgement.reasons[0]

@@ -66,6 +66,15 @@ def test_the_longest_reason_first_and_the_costliest_endpoint_first() -> None:
     assert [reason.cause for reason in told[0].judgement.reasons] == [Cause.POOL_QUEUE, Cause.LOOP_BUSY]
 
 
+@pytest.mark.parametrize(("second_ms", "is_told"), [(60, True), (40, False)])
+def test_of_two_causes_that_are_nearly_alike_the_second_ones_remedy_is_told_too(second_ms: int, is_told: bool) -> None:
+    waits = {"GET /a": [{"pool_queue": 100, "gc_pause": second_ms, "lock_wait": second_ms - 10}] * 3}
+    (told,) = verdict(analysis_of(waits))
+    assert told.remedy == told.judgement.reasons[0].remedy.text
+    assert told.reasons[1].endswith(f"What to change about it: {INFO[Cause.GC_PAUSE].remedy}") is is_told
+    assert "What to change" not in told.reasons[0] + told.reasons[2]
+
+
 def test_many_jobs_of_one_function_call_for_a_batch() -> None:
     waits = {"GET /a": [{"pool_queue": 50, "compute": 10}] * 2}
     (told,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 14}))

@@ -120,6 +120,11 @@ static int keep_site(PyObject *key, PyObject *site, PyObject **codes, size_t dep
     return failed;
 }
 
+/* Whether a site, a named tuple, is of this one wait: its last field is whom a client asked. */
+static int has_address(PyObject *site) {
+    return PyTuple_Check(site) && PyObject_Size(PyTuple_GET_ITEM(site, PyTuple_GET_SIZE(site) - 1)) > 0;
+}
+
 /* As `code_location.await_site`, which is asked once for each chain that ends at a future. */
 static PyObject *site_of(PyObject *coroutine) {
     PyObject *codes[DEEPEST], *one = Py_NewRef(coroutine), *key = NULL, *site = NULL;
@@ -140,7 +145,7 @@ static PyObject *site_of(PyObject *coroutine) {
         site = Py_NewRef(PyTuple_GET_ITEM(known, 0));
     } else if (!PyErr_Occurred()) {
         site = PyObject_CallOneArg(py_await_site, coroutine);
-        if (site != NULL && key != NULL && keep_site(key, site, codes, depth) < 0)
+        if (site != NULL && key != NULL && !has_address(site) && keep_site(key, site, codes, depth) < 0)
             Py_CLEAR(site);
     }
     while (depth)

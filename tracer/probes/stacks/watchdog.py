@@ -242,7 +242,7 @@ def _begin(inside: list[bool], frame: FrameType | None) -> FrameType | None:
 
 def _note_call(calls: Counter[tuple[str, str]], frame: FrameType | None) -> FrameType | None:
     begin = interrupted(frame)
-    call, package, _ = library_call(begin)
+    call, package, *_ = library_call(begin)
     calls[call, package] += 1
     return begin
 

@@ -26,7 +26,8 @@ def user_site(activity: Activity, wait: Wait) -> Site | None:
     if found is None:
         return site._replace(call="", package="")
     called = found if found.call else site  # what a client does in tasks of its own, the user's call asked for
-    return site._replace(user=found.user, call=called.call, package=called.package)
+    address = site.address or found.address
+    return site._replace(user=found.user, call=called.call, package=called.package, address=address)
 
 
 def site_around(outer: Activity | None, start_ns: int, end_ns: int) -> Site | None:

@@ -13,10 +13,10 @@ from whywait.tracer.records.background import BackgroundJob, BackgroundTask, Oth
 from whywait.tracer.records.job_sums import TURN, TURN_NS
 from whywait.tracer.records.lock_holds import Hold, Release, Waited
 from whywait.tracer.records.loop import Callback, Loop
-from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
+from whywait.tracer.records.request import IO, IO_LATE, Activity, Job, Mark, Wait
 from whywait.tracer.records.request import Waker as WokenBy
 from whywait.tracer.spans.blockers import callback_blockers, occupants, ranked
-from whywait.tracer.spans.past import overlapping
+from whywait.tracer.spans.past import ended_before, overlapping
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.segments import Segment, collection_segments, loop_segments, queued_in
 from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker, wait_name
@@ -108,7 +108,7 @@ def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int 
         # those of a job are its worker's; the release of a token names its other holders
         shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
     about = AboutWait(
-        activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), user_site(activity, wait),
+        activity.span_id, wait.kind, _off_cpu_in_wait(drawing, activity, part, queued_ns), user_site(activity, wait),
         wait.pool, _waker(drawing, wait.by) if is_edge else None, blockers, blocker_count,
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
@@ -129,9 +129,15 @@ def _name(wait: Wait) -> str:
     return "await" if not wait.thread else "blocked on result"
 
 
-def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> OffCpu:
-    """The call's end was observed only when Python ran again: part of it may have been a wait for the GIL."""
-    observed, waited = drawing.observed, wait.waited
+def _off_cpu_in_wait(drawing: Drawing, activity: Activity, part: Part, queued_ns: int | None) -> OffCpu:
+    """The end of a call, or of a loop's poll, was observed only when Python ran again: part of it may have been a wait for
+    the GIL."""
+    observed, wait = drawing.observed, part.wait
+    waited = wait.waited
+    if wait.by in (IO, IO_LATE) and wait.kind == s.WAIT_AWAIT and part.loop is not None and observed is not None:
+        ran = ended_before(drawing.past.callbacks.get(part.loop.thread_id, ()), wait.cause_ns)
+        polled_ns = max(wait.start_ns, ran.end_ns if ran is not None else 0)
+        return observed.polled(part.loop.native_id, polled_ns, wait.cause_ns)
     if isinstance(wait.by, OtherThread | BackgroundJob) and wait.kind == s.WAIT_AWAIT:
         return _of_another_thread(observed, wait.by, wait)
     if waited is None or waited.end_seen or observed is None:
