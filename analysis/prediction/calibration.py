@@ -23,7 +23,8 @@ LEAST_SLOWER: Final = 0.03  # of a replay's mean: less is chance
 MOST_MORE: Final = 0.25  # of computing, that a recording does not show
 USUAL: Final = (0.05, 0.9)  # shares of the time: before the first and after the last, and where requests overlap
 CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
-MOST_BEFORE: Final = 0.03  # of the mean: a request begins so long before the end of its client's last one
+SELDOM: Final = 0.1  # of the time: more may be inside where a response's end and its client's next request overlap
+AT_ONCE: Final = 0.5  # of the time between two requests: no pause
 PER_CLIENT: Final = 12
 FEWEST_NEXT: Final = 15  # requests that follow another of their client
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
@@ -59,30 +60,31 @@ def load_of(found: Recording) -> Load:
     usual = np.clip(inside, low, high)
     mean = float(np.average(usual, weights=lasted))
     chance = 1 - float(np.average((usual - mean) ** 2, weights=lasted)) / max(1e-9, mean)
+    seldom = int(inside[order][np.searchsorted(np.cumsum(lasted[order]), (1 - SELDOM) * lasted.sum())])
     if chance < CLOSED:
-        return _few_each(found, int(inside.max())) or Load(rate=len(found.felt_ns) * 1e9 / window)
-    clients, think_ns = _thinking(found, max(1, min(round(mean / chance), int(inside.max()))))
+        return _few_each(found, int(inside.max()), seldom) or Load(rate=len(found.felt_ns) * 1e9 / window)
+    clients, think_ns = _thinking(found, max(1, min(round(mean / chance), int(inside.max()))), seldom)
     return Load(clients, float(think_ns.clip(min=0).mean()) if len(think_ns) else 0.0)
 
 
-def _few_each(found: Recording, most: int) -> Load | None:
+def _few_each(found: Recording, most: int, seldom: int) -> Load | None:
     """Where each of so many clients sent only a few requests, the last pass while none comes: closed, if each request but
     the first of each client soon follows the end of an earlier one."""
-    (clients, think_ns), felt_ns = _thinking(found, most), fmean(found.felt_ns)
+    (clients, think_ns), felt_ns = _thinking(found, most, seldom), fmean(found.felt_ns)
     think_ns = think_ns.clip(min=0)
     if len(think_ns) < FEWEST_NEXT or felt_ns < CLOSED * (felt_ns + think_ns.mean()):
         return None
     return Load(clients, float(think_ns.mean()))
 
 
-def _thinking(found: Recording, most: int) -> tuple[int, Floats]:
+def _thinking(found: Recording, most: int, seldom: int) -> tuple[int, Floats]:
     """How many clients there are, and how long passed from the end of one's request to the start of its next: as many, or
-    one less, since requests overlap that do not, where no request began before there was a client for it."""
+    one less where so many are inside no longer than requests of one client overlap, and each then begins at once."""
     starts = np.sort(found.starts_ns).astype(np.float64)
     ends = np.sort(np.add(found.starts_ns, found.felt_ns))
-    for clients in (most - 1, most):
+    for clients in (most - 1, most) if 1 < most > seldom else (most,):
         think_ns = starts[clients:] - ends[: len(ends) - clients]
-        if clients and len(think_ns) and np.percentile(think_ns, 1) >= -MOST_BEFORE * fmean(found.felt_ns):
+        if len(think_ns) and abs(think_ns.mean()) < AT_ONCE * fmean(found.felt_ns) / clients:
             break
     return clients, think_ns
 
