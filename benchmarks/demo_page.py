@@ -37,6 +37,8 @@ def page(results: dict[str, Any]) -> str:
     ]
     if results["comparison"]:
         lines += ["", f"**{results['comparison']['text']}**"]
+    heading, *steps = results["foretold"].splitlines() or [""]
+    lines += ["", heading, "", *(f"- {one.strip()}" for one in steps)] if steps else []
     return "\n".join(lines)
 
 
@@ -51,6 +53,7 @@ def for_readme(results: dict[str, Any]) -> str:
         results["felt"], "",
         *table([cell for cell in results["cells"] if cell["clients"] == most]), "",
         *"\n>\n".join(f"> {text}" for text in quoted).split("\n"), "",
+        *[line for text in (results["foretold"],) if text for line in ("```text", *text.splitlines(), "```", "")],
         "From the run in [benchmarks/results/demo.md](benchmarks/results/demo.md) (Python "
         f"{conditions['python']}, {conditions['cpus_usable']} CPUs, load average {conditions['load_average_1min']} before).",
     ]  # fmt: skip

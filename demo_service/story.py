@@ -84,6 +84,7 @@ def _tell(plan: Plan, console: Console) -> int:
     content = {
         "conditions": {**measured_under, "full": plan.full},
         **as_json(cells, found, [str(one.text) for one in verdicts]),
+        "foretold": foretold,
     }
     if whole:
         content |= {"cost": [asdict(one) for one in costs]}

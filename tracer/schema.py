@@ -69,8 +69,6 @@ CONTRACT: Final = "whywait.contract"  # int, CONTRACT_VERSION
 ROOT: Final = "whywait.root"  # bool, true on the task (or phase) that *is* the request
 RESOLUTION_NS: Final = "whywait.resolution_ns"  # int, waits below it are sums only
 SIGNALS: Final = "whywait.signals"  # string[], the observed signals (SIGNAL_*)
-# int, CPU time of the whole process until these spans were made: what two requests differ by is not in their spans alone
-PROCESS_CPU_NS: Final = "whywait.process.cpu_ns"
 PROCESS_CPUS: Final = "whywait.process.cpus"  # int, on how many CPUs the process may run
 INCOMPLETE: Final = "whywait.incomplete"  # string[], why the trace is incomplete; absent when complete
 LOST: Final = "whywait.lost"  # int, records dropped and probes removed in this process so far

@@ -19,7 +19,6 @@ from whywait.analysis.prediction.replay import replay
 LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
 MOST_RIVALS: Final = 8.0  # threads of others that are runnable, on average
 HALVINGS: Final = 5
-LEAST_SLOWER: Final = 0.03  # of a replay's mean: less is chance
 MOST_MORE: Final = 0.25  # of computing, that a recording does not show
 USUAL: Final = (0.05, 0.9)  # shares of the time: before the first and after the last, and where requests overlap
 CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
@@ -103,14 +102,6 @@ def with_rivals(found: Recording, load: Load) -> Resources:
     resources, programs = Resources(found.limits, found.cpus), queued(found.programs, 0.0)
     if not isfinite(found.cpus):
         return resources
-
-    def mean_ns(share: float) -> float:
-        return fmean(_again(programs, replace(resources, aside_ns=share * found.aside_ns), load).felt_ns)
-
-    # what is computed aside may be put off until no request wants a CPU
-    most_ns = (1 + LEAST_SLOWER) * max(fmean(found.felt_ns), mean_ns(0.0))
-    share = 1.0 if mean_ns(1.0) <= most_ns else _halved(1.0, lambda share: mean_ns(share) > most_ns)
-    resources = replace(resources, aside_ns=share * found.aside_ns)
 
     def too_much(root: float) -> bool:  # few rivals matter most
         run = _again(programs, replace(resources, rivals=root**2), load)

@@ -39,7 +39,6 @@ class Recording:
     cpus: float = float("inf")
     gil_wait_ns: float | None = None  # of all threads, for jobs; None: not sampled
     cpu_wait_share: float = 0.0  # of the time on a CPU and for one
-    aside_ns: float = 0.0  # what the process computed beside each request, for each activity of it
     foreign_ns: int = 0  # waited for work of other requests, which a replay cannot make faster
 
 

@@ -94,7 +94,6 @@ class Resources:
     processes: int = 1
     rivals: float = 0.0  # threads of others that are runnable, on average: they come and go at random
     interval_ns: float = 5e6  # sys.getswitchinterval()
-    aside_ns: float = 0.0  # computed with the GIL after each request, for each of its activities
 
 
 @dataclass(frozen=True, slots=True)

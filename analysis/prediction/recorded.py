@@ -1,9 +1,8 @@
 """Programs from a recording: each activity's stretches become steps; waits that queues caused are left out of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from whywait.analysis.path.pieces import Pieces, cut_pieces
 from whywait.analysis.path.running_frames import nested_frames
 from whywait.analysis.path.segments import CPU, RUN_QUEUE
 from whywait.analysis.prediction.holds import Parts, Recording, holds_by_activity
-from whywait.analysis.prediction.programs import Program, Run
+from whywait.analysis.prediction.programs import Program
 from whywait.analysis.prediction.steps import Activity, usual_functions
 from whywait.analysis.spans.activities import Activities, recorded_activities, with_waits
 from whywait.analysis.spans.requests import find_requests
@@ -54,38 +53,10 @@ def recorded(analysis: Analysis) -> Recording:
     found.cpus = float(counts.max()) if counts.max(initial=0) > 0 else float("inf")
     parts.takes = holds_by_activity(parts, found)
     chosen = set(analysis.analysed["request_id"])
-    used: dict[tuple[Any, ...], list[_Used]] = defaultdict(list)
     for row, root in zip(requests.row, requests.root_row, strict=True):
         if root >= 0:
-            is_chosen = spans.identities[row] in chosen
-            program = _add(found, parts, int(activities.of_row[root]), is_chosen)
-            said = spans.attributes[root]
-            process = tuple(said.get(key) for key in schema.PROCESS_KEYS)
-            used[process].append(_Used(positive_ns(said.get(schema.PROCESS_CPU_NS)), is_chosen, program))
-    found.aside_ns = _aside_ns(used.values())
+            _add(found, parts, int(activities.of_row[root]), spans.identities[row] in chosen)
     return found
-
-
-class _Used(NamedTuple):
-    """A request, and the CPU time of its process until it was written."""
-
-    cpu_ns: int
-    chosen: bool
-    program: Program
-
-
-def _aside_ns(processes: Iterable[Sequence[_Used]]) -> float:
-    """What processes computed in none of the requests that were written between two that count, for each activity of
-    these; 0 where that is not known."""
-    aside_ns, activities = 0.0, 0
-    for of_one in processes:
-        moments = [one.cpu_ns for one in of_one if one.chosen and one.cpu_ns]
-        first, last = min(moments, default=0), max(moments, default=0)
-        within = [one.program for one in of_one if first < one.cpu_ns <= last]
-        activities += sum(map(bool, (steps for one in within for steps in one.activities)))
-        aside_ns += last - first - sum(step.ns for one in within for steps in one.activities
-                                       for step in steps if isinstance(step, Run))  # fmt: skip
-    return max(0.0, aside_ns) / max(1, activities)
 
 
 def _items(spans: SpanTable, activities: Activities) -> dict[int, int]:
@@ -144,7 +115,7 @@ def _cpu_wait_share(spans: SpanTable, pieces: Pieces) -> float:
     return float(wanted / max(1, had + wanted))
 
 
-def _add(found: Recording, parts: Parts, root: int, chosen: bool) -> Program:
+def _add(found: Recording, parts: Parts, root: int, chosen: bool) -> None:
     order, numbers = [root], {root: 0}
     for one in order:
         for child in parts.children[one]:
@@ -157,8 +128,7 @@ def _add(found: Recording, parts: Parts, root: int, chosen: bool) -> Program:
     if not chosen:
         found.foreign_ns = foreign_ns
         found.others.append(program)
-        return program
+        return
     found.programs.append(program)
     found.felt_ns.append(int(parts.of.end[root] - parts.of.start[root]))
     found.starts_ns.append(int(parts.of.start[root]))
-    return program

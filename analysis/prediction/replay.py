@@ -119,19 +119,12 @@ class Replay:
         request.left[thread.activity] = False
         if thread.activity == 0:
             self.ended.append((request.begun, self.now))
-            self.aside(request)
             if self.load.rate is None:
                 self.at(self.load.think_ns, request.client)
         ready = [one for one in request.waiting if not any(request.left[other] for other in one[1])]
         request.waiting = [one for one in request.waiting if one not in ready]
         for one, _ in ready:
             self.go(one)
-
-    def aside(self, request: Request) -> None:
-        """What the process computes in no request, such as the spans of this one."""
-        ns = self.resources.aside_ns * sum(map(bool, request.program.activities))
-        if ns > 0:
-            self.go(Thread(Request(Program(((), (Run(ns, gil=False),))), -1, request.process, self.now), 1))
 
     # --- steps ------------------------------------------------------------------------------------
     def go(self, thread: Thread) -> None:

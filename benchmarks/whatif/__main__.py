@@ -1,7 +1,7 @@
 """`python -m benchmarks.whatif [CASE ...] [--out PAGE]`: measures cells and predicts one from the other.
 
-A cell that several cases have is measured once a run. What was measured stays under --folder: --again predicts from it
-without measuring what is there.
+The two cells of a case are measured one after the other: a machine that others use, too, is another one minutes later.
+What was measured stays under --folder: --again predicts from it without measuring what is there.
 """
 
 import argparse
@@ -29,19 +29,14 @@ def main() -> int:
     if unknown := set(options.cases) - known.keys():
         print(f"no case {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
         return 2
-    done: dict[str, Measured] = {}
-
-    def cell(name: str) -> Measured:
-        if name not in done:
-            done[name] = measured(CELLS[name], options.folder, options.seconds, anew=not options.again)
-        return done[name]
-
     outcomes = []
     for one in map(known.get, options.cases or known):
         assert one is not None
-        before = cell(one.before)
+        before, after = (
+            measured(CELLS[name], options.folder / one.name, options.seconds, anew=not options.again)
+            for name in (one.before, one.after)
+        )
         prediction = _predicted(one, before)
-        after = cell(one.after)
         outcomes.append(Outcome(one, before.felt, prediction, after.felt, max(before.others, after.others)))
         print(f"{one.name} is done", file=sys.stderr, flush=True)
     publish(page(outcomes, f"{options.seconds:g} s a cell. {options.remark or ''}".strip()), options.out)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
-from time import perf_counter_ns, process_time_ns
+from time import perf_counter_ns
 from typing import Final, TypeVar
 
 from whywait.tracer.export.sdk_spans import SpanMaker
@@ -229,8 +229,7 @@ class Outlet:
 
     def _build(self, request: Request, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
         signals, resolution_ns = self._recorder.signals, self._recorder.config.max_resolution_ns
-        process = process_time_ns(), usable_cpus()
-        for spec in request_spans(request, past, signals, resolution_ns, lost, observed, self._pause, process):
+        for spec in request_spans(request, past, signals, resolution_ns, lost, observed, self._pause, usable_cpus()):
             if request.provisional:
                 spec = spec._replace(provisional=request.provisional)
             self._maker.make(spec, self._clock.unix_ns)

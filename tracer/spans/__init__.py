@@ -18,10 +18,10 @@ from whywait.tracer.spans.waits.wait_spans import add_wait
 
 def request_spans(
     request: Request, past: Past, signals: Sequence[str], max_resolution_ns: int, lost: Mapping[str, int],
-    observed: Observed | None = None, pause: Pause = no_pause, process: tuple[int, int] = (0, 0),
+    observed: Observed | None = None, pause: Pause = no_pause, cpus: int = 0,
 ) -> list[SpanSpec]:  # fmt: skip
     """All spans of the request; the SERVER span only if its framework makes none. `pause` is called now and then."""
-    drawing = Drawing(request, past, signals, max_resolution_ns, lost, observed, process)
+    drawing = Drawing(request, past, signals, max_resolution_ns, lost, observed, cpus)
     phases = settle(request.phases, drawing.resolution_ns)
     drawing.small_phases = phases.of_activity
     for activity in request.activities:

@@ -40,8 +40,7 @@ def _root(attributes: Attributes, root: spec.Root) -> None:
     if root.decision is not None:
         attributes[s.WEIGHT], attributes[s.KEPT] = root.decision.weight, root.decision.why
     _lost(attributes, root)
-    put_known(attributes, {s.UNTESTED: untested(), s.UNFINISHED: root.unfinished})
-    put_known(attributes, dict(zip((s.PROCESS_CPU_NS, s.PROCESS_CPUS), root.process, strict=True)))
+    put_known(attributes, {s.UNTESTED: untested(), s.UNFINISHED: root.unfinished, s.PROCESS_CPUS: root.cpus})
     if root.dropped:
         attributes[s.INCOMPLETE] = [f"{root.dropped} records over the limit of one request were dropped"]
 

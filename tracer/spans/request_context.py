@@ -18,14 +18,14 @@ class Drawing:
 
     def __init__(
         self, request: Request, past: Past, signals: Sequence[str], max_resolution_ns: int,
-        lost: Mapping[str, int], observed: Observed | None = None, process: tuple[int, int] = (0, 0),
+        lost: Mapping[str, int], observed: Observed | None = None, cpus: int = 0,
     ) -> None:  # fmt: skip
         self.request = request
         self.past = past
         self.signals = signals
         self.lost = lost
         self.observed = observed
-        self.process = process
+        self.cpus = cpus
         wall_ns = request.end_ns - request.begun_ns  # of a long wait for the server nothing is gained in detail
         self.resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self.kept = {id(one): one for one in request.activities if self._matters(one)}

@@ -74,7 +74,7 @@ class Root(NamedTuple):
     dropped: int = 0  # records of this request
     window: Mapping[str, str | int | bool] = {}  # schema.INGRESS_*, EGRESS_*
     unfinished: bool = False
-    process: tuple[int, int] = (0, 0)  # its CPU time until now, ns, and on how many CPUs it may run; 0: not read
+    cpus: int = 0  # on how many the process may run; 0: not read
 
 
 class AboutTask(NamedTuple):

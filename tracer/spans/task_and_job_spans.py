@@ -83,7 +83,7 @@ def _root(drawing: Drawing) -> Root:
         int(request.lost),
         request.ingress or {},
         request.unfinished,
-        drawing.process,
+        drawing.cpus,
     )
 
 
