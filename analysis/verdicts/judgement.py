@@ -149,7 +149,8 @@ def _groups(analysis: Analysis) -> list[Group]:
     summary = summarize(analysis.causes)
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     by_other = culprits["culprit_trace_id"].ne("") & culprits["culprit_trace_id"].ne(culprits["trace_id"])
-    culprits = culprits.assign(by_other=by_other & ~culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)))
+    for_all = culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)) & culprits["cause"].isin(_DOES_ITSELF)
+    culprits = culprits.assign(by_other=by_other & ~for_all)
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     stopped = culprits[culprits["cause"].isin(STOPPED)]

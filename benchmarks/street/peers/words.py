@@ -31,6 +31,7 @@ CAUSES: Final = {
     "loop_busy": Told("", (RUNS,)),
     "cpu_wait": Told(r"run.?queue|wait\w* for a CPU|preempt|oversubscri|throttl"),
     "blocking_io": Told(_CALLS, (RUNS, SPAN)),
+    "gil_wait": Told(r"\bGIL\b|interpreter.?lock|switch.?interval"),
     "gc_pause": Told(r"\bgc\b|garbage"),
     "lock_wait": Told(r"\block\b|acquire|RLock", (RUNS, SPAN)),
     "logging_wait": Told(r"logging|\bemit\b|handler\.emit|\blog\."),
