@@ -7,13 +7,11 @@ from typing import Any, Final
 import pandas as pd
 
 from demo_service.chapters.story_cells import Cell, label
-from demo_service.load import PODS_PER_REQUEST
 from demo_service.settings import Settings
 from whywait.analysis import Analysis, InputError, whatif
 
 _ONE: Final = "Predictor.predict_one"
 _MANY: Final = "Predictor.predict_many"
-_TARGETS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +21,16 @@ class Step:
     before: str
     after: str
     said: str
-    change: Callable[[Settings, int], Mapping[str, Any]]  # with so many clients
+    change: Callable[[Settings], Mapping[str, Any]]
     costs: tuple[str, ...] = ()
 
 
 STEPS: Final = (
     Step("per_request_pool", "dedicated_pool", "one pool for all requests",
-         lambda one, _: {"shared": {"per-request": one.pool_size}}),
-    Step("to_thread", "batch", "one call for a request's 14 jobs", lambda *_: {"batch": [f"{_ONE}={_MANY}"]}, ("to_thread", "batch")),
-    Step("batch", "microbatch", "one call for several requests",
-         lambda one, clients: {"batch": [_MANY], "window_ns": one.batch_wait_ms * 1e6, "size": min(one.batch_max_pods, clients * PODS_PER_REQUEST) * _TARGETS},
+         lambda one: {"shared": {"per-request": one.pool_size}}),
+    Step("to_thread", "batch", "one call for a request's 14 jobs", lambda _: {"batch": [f"{_ONE}={_MANY}"]}, ("to_thread", "batch")),
+    Step("batch", "microbatch", "a batcher: one call for several requests",
+         lambda one: {"batch": [_MANY], "window_ns": one.batch_wait_ms * 1e6},
          ("batch", "microbatch")),
 )  # fmt: skip
 
@@ -44,7 +42,7 @@ def foretold_text(analysis: Analysis, cells: Sequence[Cell], settings: Settings)
     at_most = {cell.mode: cell for cell in cells if cell.clients == most and cell.seen.latencies_ns}
     lines = [
         f"  {step.before} → {step.after} ({step.said}): "
-        + _told(_alone(analysis, at_most[step.before], _costs(step, cells, most)), at_most[step.after], step.change(settings, most))
+        + _told(_alone(analysis, at_most[step.before], _costs(step, cells, most)), at_most[step.after], step.change(settings))
         for step in STEPS if {step.before, step.after} <= at_most.keys()
     ]  # fmt: skip
     return (
