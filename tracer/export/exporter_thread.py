@@ -90,6 +90,7 @@ class Outlet:
         self._samples: Samples | None = None
         self._memory = Memory()
         self._sampler_lost = False
+        self._missed = 0  # samples, of these
         self._slice_ns = 0  # when the current slice of work began
         self._thread: threading.Thread | None = None
 
@@ -215,6 +216,8 @@ class Outlet:
         failed: list[Exception] = []
         while self._building and not (self._stopping and self._is_late()):
             try:
+                if self._samples is not None:
+                    self._samples.keep_up()
                 self._build(self._building[0], past, lost, observed)
             except Exception as error:  # the others are whole
                 failed.append(error)
@@ -296,10 +299,10 @@ class Outlet:
         samples = self._samples
         if samples is None:
             return None
-        missed = samples.missed
         samples.read(self._pause)
-        if samples.missed > missed:
-            self._recorder.lose("sample", samples.missed - missed)
+        if samples.missed > self._missed:
+            self._recorder.lose("sample", samples.missed - self._missed)
+            self._missed = samples.missed
         return Observed(samples, self._memory, self._holder_past(past, start_ns))
 
     def _holder_past(self, past: Past, start_ns: int) -> HolderPast:

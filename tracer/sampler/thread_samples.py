@@ -68,9 +68,7 @@ class Samples:
 
     def read(self, pause: Callable[[], None]) -> None:
         """Read the child's new records; call `pause` between slices of work."""
-        missed = self.cpu.missed
-        self.cpu.read()
-        self.missed += self.cpu.missed - missed
+        self.keep_up()
         pause()
         written = self._process.header().written
         if written - self._read > RECORDS - 4 * _SLICE:  # the child may be overwriting the oldest now
@@ -83,6 +81,12 @@ class Samples:
             self._take(RECORD.iter_unpack(self._process.records(self._read, last)))
             self._read = last
             pause()
+
+    def keep_up(self) -> None:
+        """Read who used the CPUs: there is less room for it than for the records, so that it is read between them, too."""
+        missed = self.cpu.missed
+        self.cpu.read()
+        self.missed += self.cpu.missed - missed
 
     def _take(self, records: Iterable[tuple[int, ...]]) -> None:
         for first_ns, last_ns, run_queue_ns, tid, holder, count, state, number in records:
