@@ -67,7 +67,7 @@ def describe(
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
     cause[behind[~(is_shared | is_given)]] = NUMBER[Cause.LIMITER_WAIT]
     later = np.flatnonzero(rules == LATER)
-    comers = _given_later(spans, activities, request_rows) if len(later) else {}
+    comers = _given_later(spans, activities, request_rows, facts.span[later]) if len(later) else {}
     later = later[np.isin(facts.span[later], list(comers))]
     cause[later] = NUMBER[Cause.AWAIT_IO]
     detail[later] = objects(
@@ -91,10 +91,14 @@ def _served(spans: SpanTable, request_rows: Ints) -> Ints:
     return np.unique(spans.traces[request_rows[spans.kinds[request_rows] != schema.KIND_PHASE]])
 
 
+def _names(spans: SpanTable, request_rows: Ints) -> dict[int, str]:
+    """By trace: its request's name."""
+    return dict(zip(spans.traces[request_rows].tolist(), spans.names[request_rows], strict=True))
+
+
 def _in_work(spans: SpanTable, activities: Activities, request_rows: Ints, activity: Ints, detail: Texts) -> Texts:
     """The details, with the name of the work in which each activity was."""
-    names = dict(zip(spans.traces[request_rows].tolist(), spans.names[request_rows], strict=True))
-    of = activities.trace[activity].tolist()
+    names, of = _names(spans, request_rows), activities.trace[activity].tolist()
     return objects(
         [f"{one}, in {names[trace]}" if trace in names else one for one, trace in zip(detail, of, strict=True)]
     )
@@ -128,7 +132,7 @@ def _given(spans: SpanTable, activities: Activities, request_rows: Ints) -> Ints
     of = _waiters(activities)
     names, modules, calls = (spans.texts(waits.row, key) for key in (schema.FOR, schema.FOR_MODULE, schema.FOR_CALL))
     at = np.flatnonzero(all_awaits(names, modules, schema.FOR_EVENT) & (calls == ""))
-    endpoints = dict(zip(spans.traces[request_rows].tolist(), spans.names[request_rows], strict=True))
+    endpoints = _names(spans, request_rows)
     places = list(
         zip(*(spans.texts(waits.row[at], key) for key in (schema.CODE_FILE, schema.CODE_FUNCTION)), strict=True)
     )
@@ -141,20 +145,20 @@ def _given(spans: SpanTable, activities: Activities, request_rows: Ints) -> Ints
     return np.unique(_key(spans, activities.trace[of[at]], by))
 
 
-def _given_later(spans: SpanTable, activities: Activities, request_rows: Ints) -> dict[int, str]:
-    """By the row of a wait for a signal: the request that came later and gave it, if none of its endpoint was there as the
-    wait began: nobody had what it waited for."""
-    waits = activities.waits
-    by, names, modules = waits.waker, *(spans.texts(waits.row, key) for key in (schema.FOR, schema.FOR_MODULE))
-    endpoints = spans.names[request_rows]
-    traces = dict(zip(spans.traces[request_rows].tolist(), endpoints, strict=True))
+def _given_later(spans: SpanTable, activities: Activities, request_rows: Ints, rows: Ints) -> dict[int, str]:
+    """By the row of a wait for a signal, of these: the request that came later and gave it, if none of its endpoint was
+    there as the wait began: nobody had what it waited for."""
+    waits, names = activities.waits, _names(spans, request_rows)
+    at = np.flatnonzero((waits.waker >= 0) & np.isin(waits.row, rows))
+    gives = objects([names.get(one, "") for one in activities.trace[waits.waker[at]].tolist()])
     found = {}
-    for at in np.flatnonzero((by >= 0) & all_awaits(names, modules, schema.FOR_SIGNAL)).tolist():
-        row, gives = int(waits.row[at]), traces.get(int(activities.trace[by[at]]))
-        others = request_rows[endpoints == gives]
-        began = spans.start[row]
-        if gives is not None and not np.any((spans.start[others] <= began) & (spans.end[others] > began)):
-            found[row] = f"until {gives} came"
+    for name in {*gives.tolist()} - {""}:
+        own, others = waits.row[at[gives == name]], request_rows[spans.names[request_rows] == name]
+        begun, ended = (
+            np.searchsorted(np.sort(moments[others]), spans.start[own], side="right")
+            for moments in (spans.start, spans.end)
+        )
+        found.update(dict.fromkeys(own[begun == ended].tolist(), f"until {name} came"))
     return found
 
 

@@ -264,8 +264,7 @@ def replay(
     run = made(resources, load, programs, seed)
     run.all()
     ended = sorted(run.ended, key=lambda one: one[1])
-    edge = min(max(load.clients if load.rate is None else 0, len(ended) // 10), len(ended) // 3)
-    edge = 0 if whole else edge
+    edge = 0 if whole else min(max(load.clients if load.rate is None else 0, len(ended) // 10), len(ended) // 3)
     counted = ended[edge : len(ended) - edge] if load.rate is None else ended[edge:]
     span = counted[-1][1] - counted[0][1] if len(counted) > 1 else 0.0
     throughput = (len(counted) - 1) * 1e9 / span if span > 0 else 0.0

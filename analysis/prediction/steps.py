@@ -93,13 +93,13 @@ class Activity:
             int(one[piece]) for one in (self.parts.pieces.length, self.parts.rest_ns, self.parts.pieces.small_ns)
         )
         asks = any(asked <= self.parts.pieces.vstart[piece] < taken for asked, taken, _, _ in self.takes)
-        if self.on_loop and wait < 0 and not asks:  # waits that were too short to be recorded one by one
-            self.due(due, False)
-            due = ()
-            self.pause(share * small, (), schema.WAIT_LOOP_BUSY, True)
         if asks:  # what is done between several waits for one thing, such as to ask again, is not done where it is free
             self.due(due, False)
             return
+        if self.on_loop and wait < 0:  # waits that were too short to be recorded one by one
+            self.due(due, False)
+            due = ()
+            self.pause(share * small, (), schema.WAIT_LOOP_BUSY, True)
         self.due(due, self.on_loop and (wait < 0 or kind in _ON_THREAD))
         first = len(self.steps)
         cpu_ns = share * amounts[CPU]
@@ -110,12 +110,10 @@ class Activity:
             self.pause(share * amounts[GIL], names, "gil_wait", True)
             self.pause(share * amounts[RUN_QUEUE], names, "cpu_wait", True)
             self.pause(share * blocked, names, "blocking_io")
-        else:
-            if kind in QUEUES or held_key(self.parts, wait) is not None:
-                if kind != schema.WAIT_POOL_QUEUE:
-                    self.pause(share * length - cpu_ns, (), kind, True)
-            else:
-                self.waited(piece, wait, kind, share)
+        elif kind not in QUEUES and held_key(self.parts, wait) is None:
+            self.waited(piece, wait, kind, share)
+        elif kind != schema.WAIT_POOL_QUEUE:
+            self.pause(share * length - cpu_ns, (), kind, True)
         self.told.update(range(first, len(self.steps)) if sampled else ())
 
     def due(self, due: Sequence[Step], needs_loop: bool) -> None:

@@ -89,7 +89,8 @@ def whatif(
         switch_interval_ns=switch_interval_ns,
     )  # fmt: skip
     asked = [one for one in (p95_under_ns, window_ns) if one is not None]
-    if (asked or size is not None) and not (batch and len(asked) == 1 and p95_under_ns != 0 and (size or 1) > 0):
+    fits = batch and len(asked) == 1 and asked[0] >= 0 and p95_under_ns != 0 and (size is None or size > 0)
+    if (asked or size is not None) and not fits:
         raise InputError(
             "expected functions whose jobs are to be batched, and either a p95 over 0 or a window (with a size)"
         )
@@ -190,7 +191,7 @@ def _batching(way: Way, keeps: bool | None) -> Batching:
 
 
 def _check(change: Change) -> None:
-    numbers = [*change.pools.values(), change.workers, *change.faster.values(), change.clients or 1, change.rate or 1,
+    numbers = [*change.pools.values(), *change.shared.values(), change.workers, *change.faster.values(), change.clients or 1, change.rate or 1,
                change.switch_interval_ns or 1]  # fmt: skip
     if not all(0 < number < inf for number in numbers) or (change.rate is not None and change.clients is not None):
         raise InputError("expected numbers over 0, and either clients or a rate")

@@ -1,5 +1,7 @@
 """What a change does to the steps of requests."""
 
+from typing import Any
+
 import pytest
 
 from tests.analysis.drawing import drawn
@@ -101,6 +103,15 @@ def test_what_is_held_in_a_function_is_given_back_before_it(key: Key) -> None:
 def test_a_function_that_is_not_in_the_recording_is_an_error_that_names_those_that_are() -> None:
     with pytest.raises(InputError, match="no function 'fetch' in this recording; it has: ask, other"):
         felt(Change(together=("fetch",)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"batch": ["job"], "p95_under_ns": -1.0}, {"batch": ["job"], "window_ns": -1.0}, {"shared": {"own": 0}}]
+)
+def test_a_bound_a_window_or_a_size_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    found = analyze(drawn("server GET |-----|\ntask root |-----| cpu=2"))
+    with pytest.raises(InputError, match=r"^expected "):
+        whatif(found, **change)
 
 
 def test_one_request_is_too_few_and_is_no_plural() -> None:
