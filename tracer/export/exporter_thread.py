@@ -136,7 +136,8 @@ class Outlet:
             rests = not (self._recorder.finished or self._pending or self._recorder.is_busy())
             self._follow()
             self._tell_open()
-            self._drain(everything=self._stopping)
+            if not self._stopping:  # else the sampler writes first what it is still making
+                self._drain(everything=False)
             if self._clock.follow():
                 logger.info("whywait: the wall clock was set. Later spans use the new time")
         if self._recorder.sampler is not None:

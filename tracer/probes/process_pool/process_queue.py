@@ -20,6 +20,7 @@ Readings = dict[int, WorkerClock]
 # a message from a worker, its length in the pipe in bytes, and the workers' clocks when it had come
 Came = tuple[Part, int, Readings]
 _OPEN = 8  # results whose sender may become known by a later reading
+_ALIKE = 0.1  # of the time that a job took: by how much the computing of like workers may differ
 
 
 class ProcessQueue:
@@ -162,8 +163,25 @@ class Senders:
             self.open.remove(one)
             # what the worker wrote besides, its job wrote; a whole result may be one that is on its way
             self._left[one.worker] = enough[one.worker] if enough[one.worker] >= one.length else 0
-        elif 0 < len(exact) <= sum(other.length == one.length for other in self.open):
-            # they came at once, and stay without a sender
+        elif 0 < len(exact) <= len(tied := [other for other in self.open if other.length == one.length]):
+            # they came at once, and stay without a sender, except where it makes no difference which is whose
+            if len(exact) == len(tied) and _alike(tied, exact):
+                for other, worker in zip(tied, exact, strict=True):
+                    self.sent_by(other, worker)
             self.open = deque(filter(lambda other: other.length != one.length, self.open), _OPEN)
             self._left.update(dict.fromkeys(exact, 0))
         return one not in self.open
+
+
+def _alike(tied: list[Passage], workers: list[int]) -> bool:
+    """Whether these ran one function, and each of these workers computed about as long meanwhile."""
+    if len({(one.held.name, one.held.code) for one in tied}) > 1:
+        return False
+    for one in tied:
+        before, after = one.before or {}, one.after
+        if not set(workers) <= before.keys() & after.keys():
+            return False
+        used_ns = [after[worker].cpu_ns - before[worker].cpu_ns for worker in workers]
+        if max(used_ns) - min(used_ns) > _ALIKE * max(one.receiving.end_ns - one.turn_ns, 0):
+            return False
+    return True

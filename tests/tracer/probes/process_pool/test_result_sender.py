@@ -1,9 +1,11 @@
 """Pure: which worker sent a result, by the bytes that each has written."""
 
+import pytest
+
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.probes.process_pool.process_queue import Senders
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.process_job import Calls, Passage
+from whywait.tracer.records.process_job import Calls, Part, Passage
 
 SIZE = 118
 
@@ -52,6 +54,26 @@ def test_two_that_came_at_once_are_not_told_apart_but_by_length() -> None:
     first, second = came(senders, SIZE, w1=SIZE, w2=SIZE + 1), result_of(SIZE + 1)
     senders.came(second)
     assert (first.worker, second.worker) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "used_ns", "told"),
+    [
+        pytest.param("job", 1_000_000, {1, 2}, id="it makes no difference which is whose"),
+        pytest.param("other", 1_000_000, {0}, id="two functions"),
+        pytest.param("job", 60_000_000, {0}, id="one computed, the other did not"),
+    ],
+)
+def test_two_that_came_at_once_after_the_same_work_have_a_sender_each(name: str, used_ns: int, told: set[int]) -> None:
+    begin, end = ({1: WorkerClock(0, 0), 2: WorkerClock(0, 0)}, {1: WorkerClock(0, 0), 2: WorkerClock(used_ns, 0)})
+    senders, results = begun(w1=0, w2=0), [result_of(SIZE), result_of(SIZE)]
+    results[1].held.name = name
+    for one in results:
+        one.turn_ns, one.receiving, one.before, one.after = 1, Part(1, 1, 100_000_000), begin, end
+    senders.read({1: WorkerClock(0, 0, SIZE), 2: WorkerClock(used_ns, 0, SIZE)})
+    for one in results:
+        senders.came(one)
+    assert {one.worker for one in results} == told
 
 
 def test_an_account_that_is_late() -> None:
