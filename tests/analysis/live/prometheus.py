@@ -108,6 +108,7 @@ def running(path: str, folder: Path, target: int) -> Iterator[str]:
     url = f"127.0.0.1:{free_port()}"
     command = [
         path, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={url}",
+        "--enable-feature=exemplar-storage",
     ]  # fmt: skip
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
