@@ -20,7 +20,9 @@ MS = UNIT_NS
 REQUESTS, WALL_MS = 40, 80
 
 
-def run(job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4) -> Analysis:
+def run(
+    job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4, runnable_ms: int = 0
+) -> Analysis:  # fmt: skip
     """Requests of one job each, `gap_ms` after one another."""
     one = drawn(f"""
 server GET       |{"-" * (WALL_MS - 1)}|
@@ -32,7 +34,10 @@ run    run  job  {" " * queued_ms}|{"-" * (job_ms - 1)}|
 """, {
         "root": {schema.RUN_NS: MS, schema.CPU_NS: MS},
         "job": {schema.POOL_NAME: "four", schema.POOL_SIZE: size, schema.POOL_ID: 1},
-        "run": {schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 8},
+        "run": {
+            schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 8,
+            schema.RUN_QUEUE_NS: runnable_ms * MS,
+        },
     })  # fmt: skip
     copies = []
     for number in range(REQUESTS):
@@ -63,6 +68,11 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, .
     "nothing": (
         {"job_ms": 60, "gap_ms": 80, "cpu_ms": 2, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8}, None, 0.0,
         ("Nothing is near its limit",), ("is the limit",),
+    ),
+    # others make it wait for a CPU for half of what it computes, which is little of what it takes
+    "nothing, on a busy machine": (
+        {"job_ms": 60, "gap_ms": 80, "cpu_ms": 3, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8, "runnable_ms": 2},
+        None, 0.0, ("Nothing is near its limit",), ("is the limit",),
     ),
 }  # fmt: skip
 
