@@ -77,7 +77,8 @@ def _many_wakings(one: Facts) -> Bools:
 
 def _wait_kinds() -> Iterator[Rule]:
     for number, kind in enumerate(schema.WAIT_TYPES):
-        detail = f"{kind.replace('_', ' ')}: waits below the resolution"
+        what = "changes of threads" if kind in _WAKINGS else kind.replace("_", " ")
+        detail = f"{what}, in waits too short to be told one by one"
         cause = Cause.LOOP_WAKEUP if kind in _WAKINGS else CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
         yield Rule(f"short waits: {kind}", _small(number), cause, detail, Evidence.INFERRED)
     for cause, info in INFO.items():
