@@ -169,9 +169,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOCK_WAIT,), Situation.IMPORT_LOCK,
      "Import {module} when the service starts, not in a function that requests run: whoever imports it first makes "
      "all others wait."),
-    ((Cause.REQUEST_IO,), Situation.SLOW_READER,
-     "Each message waits until its client has read enough of those before. Let a task of each connection send what stands in a "
-     "queue of its own (asyncio.Queue), and close those that are not read within a time limit: else one slow client holds up "
+    ((Cause.REQUEST_IO, Cause.AWAIT_IO), Situation.SLOW_READER,
+     "Each message waits until its receiver has read enough of those before. Let a task of each connection send what stands in a "
+     "queue of its own (asyncio.Queue), and close those that are not read within a time limit: else a slow one holds up "
      "all to whom a message goes. Smaller messages help, too."),
     ((Cause.REQUEST_IO,), Situation.NAGLE,
      "Set TCP_NODELAY on the listening socket (its connections inherit it), or start each worker as a server of its own: "

@@ -129,9 +129,11 @@ def databases(group: Group) -> Iterator[Pattern]:
 
 
 def slow_readers(group: Group) -> Iterator[Pattern]:
-    """Yield whether most of the time in which answers are sent passes until clients of websockets have read messages."""
-    if len(group.most_of(Cause.REQUEST_IO, _is_message)):
-        yield Pattern(Situation.SLOW_READER, Cause.REQUEST_IO, {})
+    """Yield whether most of the time in which answers are sent, or others awaited, passes until receivers of websockets
+    have read messages."""
+    for cause in (Cause.REQUEST_IO, Cause.AWAIT_IO):
+        if len(group.most_of(cause, _is_message)):
+            yield Pattern(Situation.SLOW_READER, cause, {})
 
 
 def _is_message(attributes: dict[str, Any]) -> bool:

@@ -629,11 +629,14 @@ def test_pieces_gathered_inside_a_synchronous_middleware_share_its_thread(begin:
         ("aiohttp.base_protocol", "BaseProtocol._drain_helper", "WebSocketResponse.send_str", "/slow_reader"),
         ("aiohttp.base_protocol", "BaseProtocol._drain_helper", "StreamResponse.write", ""),
         ("uvicorn.protocols.http.flow_control", "FlowControl.drain", "", ""),
+        ("websockets.asyncio.connection", "Connection.drain", "Connection.send", "/slow_reader"),
+        ("websockets.asyncio.connection", "Assembler.get", "Connection.recv", ""),
     ],
 )
 def test_a_message_waits_for_the_client_of_a_websocket(module: str, awaited: str, call: str, remedy_key: str) -> None:
     found = in_turn([40], awaited, "io", **{schema.FOR_MODULE: module, schema.FOR_CALL: call})
-    assert key(found, Cause.REQUEST_IO) == f"request_io{remedy_key}"
+    (reason,) = found.judgement.reasons
+    assert reason.remedy.key == reason.cause + remedy_key
 
 
 @pytest.mark.parametrize(("function", "is_serial"), [("load", True), ("_next", False)])
@@ -876,7 +879,9 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
     (found,) = over_time([{"compute": 900, "await_io": 20}, *[USUAL] * 15])
     (told_,) = verdict(analysis_of({"GET": [{"compute": 900, "await_io": 20}, *[USUAL] * 15]}))
     assert found.kind is Situation.COLD_START
-    said = "Cold start: the first 1 took 920 ms each, those after them 25.0 ms: computing (). Do that at start-up"
+    said = (
+        "Cold start: the first 1 request took 920 ms on average, those after 25.0 ms: computing (). Do that at start-up"
+    )
     assert said in told_.text
     assert remedy(Cause.COMPUTE, (found,)).key == "compute/cold_start"
 
