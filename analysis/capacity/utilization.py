@@ -115,7 +115,7 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> t
         servers, needed, held = (float(row[name]) for name in ("servers", "demand_ns", "held_ns"))
         others = of_loop if row["resource"] == Resource.LOOP else 0.0
         utilization, busy = (others + per_ns * ns / servers if servers else 0.0 for ns in (needed, held))
-        possible = (1 - others) * servers * 1e9 / needed if needed else 0.0
+        possible = max((1 - others) * servers, per_ns * needed) * 1e9 / needed if needed and servers else 0.0
         found.append(
             Use(
                 Resource(row["resource"]), str(row["name"]), servers, needed, held, float(row["wait_ns"]),

@@ -96,6 +96,14 @@ def test_the_limit_is_the_resource_that_is_used_up(told: tuple[str, Analysis, Pr
     assert not any(words in sentence(one) for words in unsaid)
 
 
+def test_what_was_served_is_possible() -> None:
+    """Where a hold is taken for longer than it was, as of five jobs at once in a pool of four."""
+    (one,) = capacity(run(60, 13, cpu_ms=0, gil_ms=0, queued_ms=1, clients=6))
+    assert one.most_used is not None
+    assert one.most_used.possible_per_s == pytest.approx(one.served_per_s)
+    assert "Nothing has a long queue: the pool four is used most, 100% of it, at 68/s; it allows 68/s." in sentence(one)
+
+
 LIMIT_WORDS = {
     "Semaphore.acquire (app.py:7)": ("Semaphore.acquire (app.py:7) is the limit", "a higher limit (the number"),
     "anyio": ("Anyio is the limit", "total_tokens"),
