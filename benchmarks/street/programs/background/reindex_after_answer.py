@@ -1,4 +1,4 @@
-"""Quart's `add_background_task` for each of sixty documents: all of them compute before anything else has its turn.
+"""Quart's `add_background_task` for each of twelve documents: all of them compute before anything else has its turn.
 
 [street]
 endpoint = "GET /search"
@@ -8,7 +8,7 @@ remedy = "loop_busy"
 amount = "overlap"
 load = [
     {path = "/search", n = 40, pause = 0.02},
-    {path = "/import", n = 12, pause = 0.05},
+    {path = "/import", n = 16, pause = 0.05},
 ]
 server = "hypercorn"
 """
@@ -17,7 +17,7 @@ from quart import Quart
 from stamps import now, stamp
 
 app = Quart(__name__)
-TEXT = " ".join(f"word{number}" for number in range(4_000))
+TEXT = " ".join(f"word{number}" for number in range(16_000))
 words = {}
 
 
@@ -31,9 +31,9 @@ async def index(number):  # CULPRIT
 
 @app.get("/import")
 async def imported():
-    for number in range(60):
+    for number in range(12):
         app.add_background_task(index, number)
-    return {"accepted": 60}
+    return {"accepted": 12}
 
 
 @app.get("/search")
