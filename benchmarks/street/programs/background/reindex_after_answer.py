@@ -7,8 +7,8 @@ culprit = "index"
 remedy = "loop_busy"
 amount = "overlap"
 load = [
-    {path = "/search", n = 40, pause = 0.02},
-    {path = "/import", n = 16, pause = 0.05},
+    {path = "/search", n = 60, pause = 0.02},
+    {path = "/import", n = 16, pause = 0.05, after = 0.2},
 ]
 server = "hypercorn"
 """
