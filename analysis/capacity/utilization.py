@@ -128,11 +128,11 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> t
 def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
     """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows.
 
-    Those who wait for a worker or the loop that is not used up itself wait for what its holders wait for."""
+    Those who wait for a worker of a pool that is not used up itself wait for what its workers wait for. A wait for the
+    loop is divided by that already."""
     ahead = max(uses, key=lambda one: one.wait_ns, default=None)
-    queued = ahead is not None and ahead.wait_ns >= QUEUED * wall_ns
-    if ahead is not None and queued and 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL:
-        wall_ns = ahead.held_ns
+    if ahead is not None and ahead.resource is not Resource.LOOP and ahead.wait_ns >= QUEUED * wall_ns:
+        wall_ns = ahead.held_ns if 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL else wall_ns
     full = [
         one for one in uses
         if one.wait_ns >= QUEUED * wall_ns

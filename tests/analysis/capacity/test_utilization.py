@@ -39,14 +39,19 @@ run    run  job  {" " * queued_ms}|{"-" * (job_ms - 1)}|
             schema.RUN_QUEUE_NS: runnable_ms * MS,
         },
     })  # fmt: skip
+    assert clients == round(WALL_MS / gap_ms)
+    return analyze(repeated(one, gap_ms))
+
+
+def repeated(one: pd.DataFrame, gap_ms: int) -> pd.DataFrame:
+    """Return the spans of as many such requests, `gap_ms` after one another."""
     copies = []
     for number in range(REQUESTS):
         shift = number * gap_ms * MS
         copies.append(
             one.assign(trace_id=f"{number + 1:032x}", start_ns=one["start_ns"] + shift, end_ns=one["end_ns"] + shift)
         )
-    assert clients == round(WALL_MS / gap_ms)
-    return analyze(pd.concat(copies, ignore_index=True))
+    return pd.concat(copies, ignore_index=True)
 
 
 RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, ...], tuple[str, ...]]] = {
@@ -94,6 +99,16 @@ def test_the_limit_is_the_resource_that_is_used_up(told: tuple[str, Analysis, Pr
     for words in said:
         assert words in sentence(one)
     assert not any(words in sentence(one) for words in unsaid)
+
+
+def test_a_queue_for_a_loop_that_lacks_a_cpu_now_and_then_is_none_for_a_cpu() -> None:
+    one = drawn("""
+server GET       |-----------------------------|
+task   root      |-----------------------------|
+wait   w    root |----------------------|  type=loop_busy
+""", {"root": {schema.RUN_NS: 4 * MS, schema.CPU_NS: 4 * MS}, "w": {schema.RUN_QUEUE_NS: 2 * MS, schema.CPU_COUNT: 2}})  # fmt: skip
+    (found,) = capacity(analyze(repeated(one, 20)))
+    assert sentence(found).startswith("Nothing is near its limit")
 
 
 def test_what_was_served_is_possible() -> None:
