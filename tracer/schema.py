@@ -225,6 +225,7 @@ FOR_SLEEP: Final = r"(?:.*\.)?sleep(?:_until|_forever)?$"
 FOR_STREAM: Final = (
     r"(?:.*\.)?(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
 )
+FOR_SENSITIVE: Final = r"asgiref\.sync\.SyncToAsync\."
 FOR_STEP_OF_GENERATOR: Final = r"(?:.*[ .])?_{0,2}next(?:__)?$"  # of a job's function: as of a streamed answer
 FOR_THREAD_GIVES: Final = r"(?:threading\.(?:Event|Condition|Barrier)\.|queue\.)"  # what other threads give: no lock
 FOR_REQUEST_IO: Final = (
@@ -237,6 +238,8 @@ FOR_REQUEST_CALLS: Final = (
     "BaseRequest.read", "BaseRequest.text", "BaseRequest.json", "BaseRequest.post", "BaseRequest.multipart",
     "StreamResponse.write", "StreamResponse.write_eof",
 )  # fmt: skip
+# in the module, function and call of a wait: a message to a websocket's client
+FOR_WEBSOCKET_SEND: Final = r"(?i)(?:websocket|ws_stream).*(?:send|drain)"
 FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
 # a process that ends is waited for by asyncio, in a thread of its own before Python 3.12

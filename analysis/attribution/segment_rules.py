@@ -32,6 +32,9 @@ class Rule:
 _WAKINGS: Final = (schema.WAIT_RESUME, schema.WAIT_POOL_HANDOVER)
 
 
+_SHORT: Final = "in waits too short to be told one by one"
+
+
 def _small(number: int) -> When:
     return lambda one: one.small_type == number
 
@@ -77,7 +80,8 @@ def _many_wakings(one: Facts) -> Bools:
 
 def _wait_kinds() -> Iterator[Rule]:
     for number, kind in enumerate(schema.WAIT_TYPES):
-        detail = f"{kind.replace('_', ' ')}: waits below the resolution"
+        what = "changes of threads" if kind in _WAKINGS else kind.replace("_", " ")
+        detail = f"{what}, {_SHORT}"
         cause = Cause.LOOP_WAKEUP if kind in _WAKINGS else CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
         yield Rule(f"short waits: {kind}", _small(number), cause, detail, Evidence.INFERRED)
     for cause, info in INFO.items():
@@ -93,7 +97,7 @@ RULES: Final = (
          Cause.GPU_COPY, "{span} on {device}"),
     Rule("device", lambda one: one.on_device, Cause.GPU_COMPUTE, "{span} on {device}"),
     # 2. waits: by their kind, then by what was awaited, then by who ended them
-    Rule("wakings of threads", _many_wakings, Cause.LOOP_WAKEUP, "many changes of threads: each had not begun yet",
+    Rule("wakings of threads", _many_wakings, Cause.LOOP_WAKEUP, f"changes of threads, {_SHORT}",
          Evidence.INFERRED),
     Rule("turns of its own", lambda one: one.ruled & one.own_turns, Cause.COMPUTE, "running {blocker}", Evidence.INFERRED),
     *_wait_kinds(),

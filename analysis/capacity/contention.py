@@ -63,8 +63,9 @@ def without_wait(waits: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
 
 
 def python_share(own: pd.DataFrame) -> "pd.Series[float]":
-    """Return for each span which part of its CPU time needed the GIL: 1, unless many jobs of a function computed at once
-    and hardly waited for it (a queue for one server, utilization U: U² / 2(1 - U) wait on average)."""
+    """Return for each span which part of its CPU time needed the GIL: 1, unless many jobs of a function computed at once,
+    or all of them more than one thread can, and hardly waited for it (a queue for one server, utilization U:
+    U² / 2(1 - U) wait on average)."""
     share = pd.Series(1.0, index=own.index)
     runs = own[(own["kind"] == schema.KIND_RUN) & ~own["remote"]]
     for _, jobs in runs.groupby(["process", "function"], sort=False):
@@ -74,6 +75,6 @@ def python_share(own: pd.DataFrame) -> "pd.Series[float]":
             float(jobs[name] @ weighted) / active for name in ("cpu_ns", "gil_ns", "ns")
         )  # fmt: skip
         shown = np.sqrt(waiting * waiting + 2 * waiting) - waiting
-        if at_once >= _CROWD and shown < _CLEAR * computing:
+        if (at_once >= _CROWD or computing > 1) and shown < _CLEAR * computing:
             share[jobs.index] = shown / computing
     return share

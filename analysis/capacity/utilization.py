@@ -115,7 +115,7 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> t
         servers, needed, held = (float(row[name]) for name in ("servers", "demand_ns", "held_ns"))
         others = of_loop if row["resource"] == Resource.LOOP else 0.0
         utilization, busy = (others + per_ns * ns / servers if servers else 0.0 for ns in (needed, held))
-        possible = (1 - others) * servers * 1e9 / needed if needed else 0.0
+        possible = max((1 - others) * servers, per_ns * needed) * 1e9 / needed if needed and servers else 0.0
         found.append(
             Use(
                 Resource(row["resource"]), str(row["name"]), servers, needed, held, float(row["wait_ns"]),
@@ -128,10 +128,11 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> t
 def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
     """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows.
 
-    Those who wait for a worker or the loop that is not used up itself wait for what its holders wait for."""
+    Those who wait for a worker of a pool that is not used up itself wait for what its workers wait for. A wait for the
+    loop is divided by that already."""
     ahead = max(uses, key=lambda one: one.wait_ns, default=None)
-    if ahead is not None and 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL:
-        wall_ns = ahead.held_ns
+    if ahead is not None and ahead.resource is not Resource.LOOP and ahead.wait_ns >= QUEUED * wall_ns:
+        wall_ns = ahead.held_ns if 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL else wall_ns
     full = [
         one for one in uses
         if one.wait_ns >= QUEUED * wall_ns

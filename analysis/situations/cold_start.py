@@ -8,7 +8,7 @@ import numpy as np
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_CHANCE, COLD_NS
+from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_CHANCE, COLD_FIRST, COLD_NS
 from whywait.tracer import schema
 
 
@@ -19,7 +19,7 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     walls = requests["wall_ns"].to_numpy(dtype=np.float64)
     slow = walls >= max(COLD * np.median(walls), np.median(walls) + COLD_NS)
     first = int(np.argmin(slow)) if not slow.all() else 0
-    if len(walls) < COLD_AMONG or not 0 < first <= len(walls) / 10:
+    if len(walls) < COLD_AMONG or not 0 < first <= COLD_FIRST * len(walls):
         return
     starts = requests["start_ns"].to_numpy()[:first]
     # what overlaps shares its cause

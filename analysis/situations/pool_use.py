@@ -5,6 +5,7 @@ request 2          |--made--jobs--|              request 2      |-------jobs----
             one pool for each request                        one pool, made by the first request
 """
 
+import re
 from collections.abc import Iterator
 from math import nan
 from typing import Any, Final
@@ -14,7 +15,8 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS
+from whywait.analysis.situations.thresholds import HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, SAVES
+from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -58,10 +60,11 @@ def _hops(group: Group, own: pd.DataFrame) -> bool:
 
 def _many_jobs(group: Group, own: pd.DataFrame) -> dict[str, Any]:
     first = own.iloc[0]
+    of_generator = re.match(schema.FOR_STEP_OF_GENERATOR, str(first["function"])) is not None
     per_request, mean_ns = float(first["per_request"]), float(first["mean_ns"])
     blocks = group.means.get(Cause.BLOCKING_IO, 0.0) > group.means.get(Cause.COMPUTE, 0.0)
     return {
-        "function": str(first["function"]), "per_request": per_request, "mean_ns": mean_ns,
+        "function": str(first["function"]) + " (a generator's step)" * of_generator, "per_request": per_request, "mean_ns": mean_ns,
         "in_turn": bool(first["in_turn"]), "blocks": blocks,
     }  # fmt: skip
 
@@ -87,6 +90,23 @@ def sensitive_threads(group: Group) -> Iterator[Pattern]:
         group.most_of(Cause.POOL_QUEUE, lambda found: schema.POOL_FILE_SENSITIVE in str(found.get(schema.POOL_FILE)))
     ):
         yield Pattern(Situation.SENSITIVE_THREAD, Cause.POOL_QUEUE, {})
+    if Cause.BLOCKING_IO in group.significant and _one_by_one_ns(group) >= SAVES * group.mean_wall_ns:
+        yield Pattern(Situation.SENSITIVE_THREAD, Cause.BLOCKING_IO, {})
+
+
+def _one_by_one_ns(group: Group) -> float:
+    """For how long, per request, one job ran pieces of `sync_to_async` that were all awaited before the first had ended:
+    a synchronous middleware's, which has that thread and waits for an asynchronous view."""
+    spans = group.own_spans
+    waits = spans.loc[[awaits(found, schema.FOR_SENSITIVE) for found in spans["attributes"]]]
+    waits = waits.assign(job=attribute(waits, schema.WAKER_SPAN_ID), of=attribute(waits, schema.ACTIVITY))
+    begun_by = attribute(spans, schema.SPAWNED_BY)[spans["span_id"].isin(waits["job"])]
+    begun_by.index = pd.Index(spans.loc[begun_by.index, "span_id"])
+    pieces = waits[waits["of"] != waits["job"].map(begun_by)]
+    job = ["trace_id", "job"]
+    at_once = pieces[pieces["start_ns"] < pieces.groupby(job)["end_ns"].transform("min")]
+    ends = at_once.groupby(job)["end_ns"]
+    return float((ends.max() - ends.min()).sum()) / max(len(group.requests), 1)
 
 
 def pool_use(analysis: Analysis) -> pd.DataFrame:

@@ -21,6 +21,7 @@ GROWS: Final = 1.3  # from pause to pause, of retries
 MANY_HOPS: Final = 100  # jobs of one function that a request awaited one after another
 HOP_NS: Final = 200_000  # of computing for each of these jobs; more is other work
 COLD: Final = 3.0  # times as long as those that follow, and at least so many ms longer
+COLD_FIRST: Final = 0.1  # of the requests: more were not only the first
 COLD_NS: Final = 20_000_000
 COLD_CHANCE: Final = 0.01  # that the first ones are as slow as they are, if they were drawn from those that follow
 COLD_AMONG: Final = 10  # requests: with fewer, the first ones cannot be told from the others

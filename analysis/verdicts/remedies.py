@@ -73,7 +73,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LIMITER_WAIT, Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY), Situation.STAMPEDE_WORK,
      "Let one do it for all: others await its result (a shared future, or a lock and a second look at the cache), or "
      "refresh ahead of expiry, in the background."),
-    ((Cause.POOL_QUEUE,), Situation.SENSITIVE_THREAD,
+    ((Cause.POOL_QUEUE, Cause.BLOCKING_IO), Situation.SENSITIVE_THREAD,
      "sync_to_async runs these one after another on one thread, its default. Where the code allows several threads, use "
      "sync_to_async(..., thread_sensitive=False); else do them in one call, or make them shorter."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
@@ -169,6 +169,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOCK_WAIT,), Situation.IMPORT_LOCK,
      "Import {module} when the service starts, not in a function that requests run: whoever imports it first makes "
      "all others wait."),
+    ((Cause.REQUEST_IO, Cause.AWAIT_IO), Situation.SLOW_READER,
+     "Each message waits until its receiver has read enough of those before. Let a task of each connection send what stands in a "
+     "queue of its own (asyncio.Queue), and close those that are not read within a time limit: else a slow one holds up "
+     "all to whom a message goes. Smaller messages help, too."),
     ((Cause.REQUEST_IO,), Situation.NAGLE,
      "Set TCP_NODELAY on the listening socket (its connections inherit it), or start each worker as a server of its own: "
      "uvicorn's --workers and --reload, and gunicorn, leave it off."),

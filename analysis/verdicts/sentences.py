@@ -307,7 +307,7 @@ _PATTERNS: Final = {
         "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
         "{connect_ns:ms}, TLS handshake {tls_ns:ms}; the rest, {other_ns:ms}, is the answers).",
     Situation.COLD_START:
-        "Cold start: the first {requests} took {mean_ns:ms} each, those after them {others_ns:ms}: {of:phrase} "
+        "Cold start: the first {requests:of request} took {mean_ns:ms} on average, those after {others_ns:ms}: {of:phrase} "
         "({detail}). Do that at start-up, before the first request.",
     Situation.SLOWEST_DIFFER:
         "The slowest requests have another cause: {ns:ms} of the p95, {wall_ns:ms}, passed {of:phrase}{who}. {remedy}",

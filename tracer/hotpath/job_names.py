@@ -4,11 +4,11 @@ import contextvars
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, CoroutineType, FunctionType, MethodType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import is_library, is_wrapper, package_of
-from whywait.tracer.host.introspection import bound_to, code_of, name_of, own
+from whywait.tracer.host.introspection import bound_to, code_of, local_of, name_of, own
 
 PLAIN = "_whywait_plain"  # on a wrapper by whywait: the host's function
 # how libraries' wrappers call the parameter, variable or attribute with what they run: a function, or a generator
@@ -31,6 +31,20 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
     if type(function) is type:
         return function.__qualname__, None
     return _behind(function, args, _DEEPEST)
+
+
+def describe_inside(coroutine: "CoroutineType[Any, Any, Any]") -> tuple[str, CodeType | None] | None:
+    """Return the same of the user's function that a library's coroutine has around it, as that of a decorator, or of a
+    framework's background task; None where it has none."""
+    code, frame = coroutine.cr_code, coroutine.cr_frame
+    if frame is None or not runs_others(code):
+        return None
+    for name in code.co_freevars:
+        if name in _RUNS:
+            found, inner = describe(local_of(frame, name))
+            if inner is not None and _is_users(inner, code):
+                return found, inner
+    return None
 
 
 @functools.lru_cache(maxsize=4_096)

@@ -3,12 +3,14 @@
 import asyncio
 import contextvars
 from contextlib import suppress
+from inspect import CO_NESTED
 from types import CodeType, CoroutineType
 from typing import Any
 
 from whywait.tracer.host.introspection import code_of, coroutine_code, ended_in_error, name_of
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
 from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.job_names import describe_inside
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Activity
 from whywait.tracer.schema import OUTCOME_CANCELLED
@@ -70,16 +72,20 @@ def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None
 
 def task_code(task: "asyncio.Task[Any]") -> CodeType | None:
     """The code of the task's coroutine, or of the one that a wrapper stands for."""
-    return coroutine_code(_behind(task.get_coro()))
+    return _named(task.get_coro())[1]
 
 
 def name_task(activity: Activity, coroutine: Any) -> None:
     """Name an activity after its task's coroutine, or the one that a library's or a probe's wrapper stands for."""
+    activity.name, activity.code = _named(coroutine)
+
+
+def _named(coroutine: Any) -> tuple[str, CodeType | None]:
     coroutine = _behind(coroutine)
-    if type(coroutine) is CoroutineType:
-        activity.name, activity.code = coroutine.__qualname__ or name_of(coroutine), coroutine.cr_code
-    else:
-        activity.name, activity.code = name_of(coroutine), coroutine_code(coroutine) or code_of(coroutine)
+    code = coroutine_code(coroutine) or code_of(coroutine)
+    if type(coroutine) is CoroutineType and code is not None and code.co_flags & CO_NESTED:
+        return describe_inside(coroutine) or (name_of(coroutine), code)
+    return name_of(coroutine), code
 
 
 def _behind(coroutine: Any) -> Any:

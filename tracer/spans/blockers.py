@@ -50,9 +50,9 @@ def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:
     where = callback.sample.place if callback.sample is not None else place_of(callback.code)
     if where is None:
         return ("a callback" if callback.calls == 1 else "short callbacks"), None
-    if callback.sample is None and callback.request not in (None, own) and callback.request.name:
-        # the task's outermost coroutine is the server's, which is of no use
-        return callback.request.name, None if is_library(where.file) else where
+    of = callback.request
+    if callback.sample is None and of is not None and of is not own and of.name and is_library(where.file):
+        return of.name, None  # the task's outermost coroutine is the server's, which is of no use
     where = users_place(where, callback.request)
     return where.function, where
 

@@ -128,6 +128,19 @@ def databases(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
 
 
+def slow_readers(group: Group) -> Iterator[Pattern]:
+    """Yield whether most of the time in which answers are sent, or others awaited, passes until receivers of websockets
+    have read messages."""
+    for cause in (Cause.REQUEST_IO, Cause.AWAIT_IO):
+        if len(group.most_of(cause, _is_message)):
+            yield Pattern(Situation.SLOW_READER, cause, {})
+
+
+def _is_message(attributes: dict[str, Any]) -> bool:
+    called = ".".join(str(attributes.get(key) or "") for key in (schema.FOR_MODULE, schema.FOR, schema.FOR_CALL))
+    return re.search(schema.FOR_WEBSOCKET_SEND, called) is not None
+
+
 def _is_given(attributes: dict[str, Any], given: str, others: bool) -> bool:
     return awaits(attributes, given) and not (others and not attributes.get(schema.WAKER_TRACE_ID))
 

@@ -13,7 +13,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute, identities
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD
+from whywait.analysis.situations.thresholds import COLD_FIRST, MANY_AWAITS, MIN_HELD
 from whywait.analysis.situations.what_helps import is_lock
 from whywait.analysis.text import place
 from whywait.tracer import schema
@@ -62,7 +62,23 @@ def _for_themselves(group: Group, culprits: pd.DataFrame) -> Iterator[Pattern]:
         saved_ns = sum(one["ns"].sum() - one["ns"].max() for one in crowds)
         if saved_ns >= least_ns and _each_for_itself(group, rows[rows["named"] == what]):
             cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
-            yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
+            if len(crowds) == 1 and _are_first(group.requests, crowds[0]):
+                yield _at_start(group, cause, str(what), crowds[0])
+            else:
+                yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
+
+
+def _are_first(requests: pd.DataFrame, crowd: pd.DataFrame) -> bool:
+    """Whether the first request is one of these, which are too many for what `cold_start` tells."""
+    first = requests.nsmallest(1, "start_ns")["request_id"]
+    return bool(first.isin(crowd["request_id"]).all() and len(crowd) > COLD_FIRST * len(requests))
+
+
+def _at_start(group: Group, cause: Cause, what: str, crowd: pd.DataFrame) -> Pattern:
+    """Nothing that has expired: what the first requests do, and no later one."""
+    cold, walls = group.requests["request_id"].isin(crowd["request_id"]), group.requests["wall_ns"]
+    found = {"requests": len(crowd), "mean_ns": float(walls[cold].mean()), "others_ns": float(walls[~cold].mean())}
+    return Pattern(Situation.COLD_START, cause, {**found, "detail": what})
 
 
 def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:

@@ -43,6 +43,7 @@ CAUSES: Final = {
     "pool_queue": Told(r"executor|sync_to_async|SyncToAsync|thread_sensitive|queue", (AWAITS, SPAN)),
     "pool_startup": Told(r"ProcessPool|spawn|popen|_launch_process|start_executor|process\.start"),
     "await_io": Told(rf"await\b|asyncio|{_CALLS}|queue", (AWAITS, SPAN)),
+    "request_io": Told(r"send|drain|\bwrite|receive|body", (AWAITS, SPAN)),
 }
 CLIENT_SILENT: Final = re.compile(r"receive|recv", re.IGNORECASE)
 _BLOCKED: Final = re.compile(

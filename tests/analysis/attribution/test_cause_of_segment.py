@@ -442,9 +442,9 @@ def test_short_waits_come_out_of_the_rest_by_the_same_rules() -> None:
         },
     )
     amounts = table.groupby(["cause", "detail"])["amount_ns"].sum() / UNIT_NS
-    assert amounts["loop_busy", "loop busy: waits below the resolution"] == 2
-    assert amounts["unexplained", "await: waits below the resolution"] == 1
-    assert amounts["loop_wakeup", "resume: waits below the resolution"] == 1
+    assert amounts["loop_busy", "loop busy, in waits too short to be told one by one"] == 2
+    assert amounts["unexplained", "await, in waits too short to be told one by one"] == 1
+    assert amounts["loop_wakeup", "changes of threads, in waits too short to be told one by one"] == 1
     assert amounts["compute"].sum() == 4
     assert table.loc[table["cause"] == "loop_busy", "evidence"].tolist() == ["inferred"]
 

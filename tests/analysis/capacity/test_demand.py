@@ -100,18 +100,26 @@ server GETa       |--------------------|      trace=a
 task   ta         |--------------------|      trace=a
 job    ja ta      |-------------------|       trace=a
 run    ra ja      |-------------------|       trace=a
-server GETb       |--------------------|      trace=b
-task   tb         |--------------------|      trace=b
-job    jb tb      |-------------------|       trace=b
-run    rb jb      |-------------------|       trace=b
+server GETb       {later}|--------------------|      trace=b
+task   tb         {later}|--------------------|      trace=b
+job    jb tb      {later}|-------------------|       trace=b
+run    rb jb      {later}|-------------------|       trace=b
 """
 
 
-@pytest.mark.parametrize(("cpu_ms", "gil_ms", "needed_ms"), [(19, 0, 0), (9, 9, 18)])
+@pytest.mark.parametrize(
+    ("cpu_ms", "gil_ms", "later", "needed_ms"),
+    [
+        (19, 0, 0, 0),
+        (9, 9, 0, 18),
+        (19, 0, 6, 0),  # with the GIL 38 ms of computing do not pass in 26
+        (9, 0, 16, 18),
+    ],
+)
 def test_jobs_that_compute_at_once_and_never_wait_for_the_gil_do_not_need_it(
-    cpu_ms: int, gil_ms: int, needed_ms: int
+    cpu_ms: int, gil_ms: int, later: int, needed_ms: int
 ) -> None:
     run = {schema.GIL_NS: gil_ms * UNIT_NS, schema.CPU_NS: cpu_ms * UNIT_NS, schema.CODE_FUNCTION: "hash"}
-    found = demand(analyze(drawn(NATIVE, {"ra": run, "rb": run})))
+    found = demand(analyze(drawn(NATIVE.format(later=" " * later), {"ra": run, "rb": run})))
     gil = found[found["resource"] == Resource.GIL]
     assert gil["demand_ns"].sum() / UNIT_NS == pytest.approx(needed_ms, abs=0.01)

@@ -20,7 +20,9 @@ MS = UNIT_NS
 REQUESTS, WALL_MS = 40, 80
 
 
-def run(job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4) -> Analysis:
+def run(
+    job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4, runnable_ms: int = 0
+) -> Analysis:  # fmt: skip
     """Requests of one job each, `gap_ms` after one another."""
     one = drawn(f"""
 server GET       |{"-" * (WALL_MS - 1)}|
@@ -32,16 +34,24 @@ run    run  job  {" " * queued_ms}|{"-" * (job_ms - 1)}|
 """, {
         "root": {schema.RUN_NS: MS, schema.CPU_NS: MS},
         "job": {schema.POOL_NAME: "four", schema.POOL_SIZE: size, schema.POOL_ID: 1},
-        "run": {schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 8},
+        "run": {
+            schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 8,
+            schema.RUN_QUEUE_NS: runnable_ms * MS,
+        },
     })  # fmt: skip
+    assert clients == round(WALL_MS / gap_ms)
+    return analyze(repeated(one, gap_ms))
+
+
+def repeated(one: pd.DataFrame, gap_ms: int) -> pd.DataFrame:
+    """Return the spans of as many such requests, `gap_ms` after one another."""
     copies = []
     for number in range(REQUESTS):
         shift = number * gap_ms * MS
         copies.append(
             one.assign(trace_id=f"{number + 1:032x}", start_ns=one["start_ns"] + shift, end_ns=one["end_ns"] + shift)
         )
-    assert clients == round(WALL_MS / gap_ms)
-    return analyze(pd.concat(copies, ignore_index=True))
+    return pd.concat(copies, ignore_index=True)
 
 
 RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, ...], tuple[str, ...]]] = {
@@ -64,6 +74,11 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, .
         {"job_ms": 60, "gap_ms": 80, "cpu_ms": 2, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8}, None, 0.0,
         ("Nothing is near its limit",), ("is the limit",),
     ),
+    # others make it wait for a CPU for half of what it computes, which is little of what it takes
+    "nothing, on a busy machine": (
+        {"job_ms": 60, "gap_ms": 80, "cpu_ms": 3, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8, "runnable_ms": 2},
+        None, 0.0, ("Nothing is near its limit",), ("is the limit",),
+    ),
 }  # fmt: skip
 
 
@@ -84,6 +99,24 @@ def test_the_limit_is_the_resource_that_is_used_up(told: tuple[str, Analysis, Pr
     for words in said:
         assert words in sentence(one)
     assert not any(words in sentence(one) for words in unsaid)
+
+
+def test_a_queue_for_a_loop_that_lacks_a_cpu_now_and_then_is_none_for_a_cpu() -> None:
+    one = drawn("""
+server GET       |-----------------------------|
+task   root      |-----------------------------|
+wait   w    root |----------------------|  type=loop_busy
+""", {"root": {schema.RUN_NS: 4 * MS, schema.CPU_NS: 4 * MS}, "w": {schema.RUN_QUEUE_NS: 2 * MS, schema.CPU_COUNT: 2}})  # fmt: skip
+    (found,) = capacity(analyze(repeated(one, 20)))
+    assert sentence(found).startswith("Nothing is near its limit")
+
+
+def test_what_was_served_is_possible() -> None:
+    """Where a hold is taken for longer than it was, as of five jobs at once in a pool of four."""
+    (one,) = capacity(run(60, 13, cpu_ms=0, gil_ms=0, queued_ms=1, clients=6))
+    assert one.most_used is not None
+    assert one.most_used.possible_per_s == pytest.approx(one.served_per_s)
+    assert "Nothing has a long queue: the pool four is used most, 100% of it, at 68/s; it allows 68/s." in sentence(one)
 
 
 LIMIT_WORDS = {

@@ -596,6 +596,49 @@ def test_what_follows_from_one_another_is_no_such_case(lengths: list[int], await
     assert kinds(found) == []
 
 
+SYNC_MIDDLEWARE = """
+    server GET          |-------------------------------------------|
+    task   root         |-------------------------------------------|
+    wait   around root  |------------------------------------------|  waker=job for=SyncToAsync.__call__
+    job    job  root    |------------------------------------------|
+    run    run  job     |------------------------------------------|  cpu=0
+    wait   s1   job     |-------------|                               type=blocking_io for=time.sleep
+    wait   s2   job                   |-------------|                 type=blocking_io for=time.sleep
+    wait   s3   job                                 |-------------|   type=blocking_io for=time.sleep
+    task   one  root    |-------------|
+    wait   w1   one     |-------------|                               waker=job for=SyncToAsync.__call__
+    task   two  root    {begin}|  waker=job
+    wait   w2   two     {begin}|                 waker=job for=SyncToAsync.__call__
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "remedy_key"), [("|" + "-" * 27, "sensitive_thread"), (" " * 14 + "|" + "-" * 13, "in_worker")]
+)
+def test_pieces_gathered_inside_a_synchronous_middleware_share_its_thread(begin: str, remedy_key: str) -> None:
+    """Awaited one after another they would be no faster with more threads."""
+    awaited = {schema.FOR_MODULE: "asgiref.sync"}
+    found = told(SYNC_MIDDLEWARE.format(begin=begin), dict.fromkeys(("around", "w1", "w2"), awaited))
+    assert key(found, Cause.BLOCKING_IO) == f"blocking_io/{remedy_key}"
+
+
+@pytest.mark.parametrize(
+    ("module", "awaited", "call", "remedy_key"),
+    [
+        ("uvicorn.protocols.websockets.websockets_sansio_impl", "WebSocketsSansIOProtocol.send", "", "/slow_reader"),
+        ("aiohttp.base_protocol", "BaseProtocol._drain_helper", "WebSocketResponse.send_str", "/slow_reader"),
+        ("aiohttp.base_protocol", "BaseProtocol._drain_helper", "StreamResponse.write", ""),
+        ("uvicorn.protocols.http.flow_control", "FlowControl.drain", "", ""),
+        ("websockets.asyncio.connection", "Connection.drain", "Connection.send", "/slow_reader"),
+        ("websockets.asyncio.connection", "Assembler.get", "Connection.recv", ""),
+    ],
+)
+def test_a_message_waits_for_the_client_of_a_websocket(module: str, awaited: str, call: str, remedy_key: str) -> None:
+    found = in_turn([40], awaited, "io", **{schema.FOR_MODULE: module, schema.FOR_CALL: call})
+    (reason,) = found.judgement.reasons
+    assert reason.remedy.key == reason.cause + remedy_key
+
+
 @pytest.mark.parametrize(("function", "is_serial"), [("load", True), ("_next", False)])
 def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: bool) -> None:
     """The steps of a generator, which a streamed answer takes in threads, cannot run together."""
@@ -820,7 +863,7 @@ def test_thread_hops_of_one_answer(count: int, computed: int, wanted: str, of_co
     hops = remedy(Cause.COMPUTE, found.judgement.situations).key == "compute/thread_hops"
     assert hops == of_computing
     assert key(found, Cause.LOOP_WAKEUP) == wanted
-    assert ("an async generator" in found.remedy) == (wanted != "loop_wakeup")
+    assert ("4,000 jobs of _next (a generator's step) a request" in found.remedy) == (wanted != "loop_wakeup")
 
 
 # --- requests that differ from the mean -------------------------------------------------------------
@@ -836,7 +879,9 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
     (found,) = over_time([{"compute": 900, "await_io": 20}, *[USUAL] * 15])
     (told_,) = verdict(analysis_of({"GET": [{"compute": 900, "await_io": 20}, *[USUAL] * 15]}))
     assert found.kind is Situation.COLD_START
-    said = "Cold start: the first 1 took 920 ms each, those after them 25.0 ms: computing (). Do that at start-up"
+    said = (
+        "Cold start: the first 1 request took 920 ms on average, those after 25.0 ms: computing (). Do that at start-up"
+    )
     assert said in told_.text
     assert remedy(Cause.COMPUTE, (found,)).key == "compute/cold_start"
 

@@ -17,6 +17,7 @@ from fastapi.encoders import jsonable_encoder
 
 from tests.tracer.conftest import Traced
 from whywait import phase
+from whywait.tracer import schema
 from whywait.tracer.hotpath.job_names import describe
 
 telemetry = pytest.importorskip("fastapi.telemetry._api", reason="FastAPI before 0.142 has no wrapper around endpoints")
@@ -109,6 +110,10 @@ def wrap_submit(original_func):
     def wrapped_func(*func_args, **func_kwargs):
         return original_func(*func_args, **func_kwargs)
     return wrapped_func
+def add_background_task(func, *args):
+    async def _wrapper():
+        await func(*args)
+    return _wrapper()
 def unset():
     def run():
         return fn()
@@ -131,6 +136,25 @@ def test_a_library_s_closure_around_the_user_s_function_is_looked_through() -> N
         assert describe(made[name](functools.partial(report)))[0] == "report"
         assert describe(made[name](made[name](Report().make)))[0] == "Report.make"
     assert describe(made["unset"]())[0] == "unset.<locals>.run"
+
+
+async def index() -> None:
+    await asyncio.sleep(0.002)
+
+
+def test_a_task_of_a_library_s_closure_is_named_after_the_user_s_function(traced_to: Callable[..., Traced]) -> None:
+    """As Quart's of a background task. One that has none of the user's inside keeps its name."""
+    made = library("quart", _IN_A_LIBRARY)["add_background_task"]
+
+    async def main() -> None:
+        with phase("root"):
+            await asyncio.gather(made(functools.partial(index)), made(asyncio.sleep, 0.002))
+
+    spans = traced_to()
+    asyncio.run(main())
+    spans.stop()
+    assert spans.one("task index").attributes[schema.CODE_FILE] == __file__
+    assert spans.one("task add_background_task.<locals>._wrapper")
 
 
 def test_an_installed_service_is_the_user_s_where_a_framework_runs_it() -> None:

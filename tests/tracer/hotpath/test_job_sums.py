@@ -171,7 +171,7 @@ def test_a_streamed_response_is_told_as_what_it_is(traced_to: Begin, tmp_path: P
     assert group.endpoint == "GET /rows"
     kinds = (Situation.MANY_JOBS, Situation.THREAD_HOPS)
     (many,) = [one.numbers for one in group.situations if one.kind in kinds]
-    assert (many["function"], many["in_turn"]) == ("_next", True)
+    assert (many["function"], many["in_turn"]) == ("_next (a generator's step)", True)
     assert JOBS <= many["per_request"] <= JOBS + 2
 
 

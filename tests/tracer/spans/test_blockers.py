@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.records.lock_holds import Hold
-from whywait.tracer.records.loop import users_place
+from whywait.tracer.records.loop import Callback, users_place
 from whywait.tracer.records.request import Request
 from whywait.tracer.spans.attribute_groups import Attributes, put_blockers
-from whywait.tracer.spans.blockers import ranked
+from whywait.tracer.spans.blockers import callback_blockers, place_of, ranked
 from whywait.tracer.spans.span_spec import AboutWait, Blocker
 from whywait.tracer.spans.waits.thread_wait import holders
 
@@ -69,3 +69,12 @@ def test_what_a_library_does_for_a_request_is_the_function_s_that_answers_it() -
     assert users_place(users, request) == users
     gzip = Place("GZipResponder._compress_body", "/x/site-packages/starlette/middleware/gzip.py", 9)
     assert users_place(gzip, request) == gzip  # around the endpoint, whatever this returned
+
+
+def test_a_callback_has_its_function_s_name_and_that_of_its_request_where_a_library_s_began_it() -> None:
+    own, other = Request(1, 2, 1, 0, 9), Request(3, 4, 1, 0, 9)
+    other.name = "POST /documents"
+    users = test_what_a_library_does_for_a_request_is_the_function_s_that_answers_it.__code__
+    for code, name, place in ((users, users.co_name, place_of(users)), (json.dumps.__code__, other.name, None)):
+        (one,) = callback_blockers([Callback(0, 5, 5, 1, 3, 4, code, None, other, 0)], own)
+        assert (one.name, one.place) == (name, place)

@@ -242,7 +242,7 @@ PyObject *recorder_now(void) {
     return recorder == Py_None ? NULL : recorder;
 }
 
-/* As `tasks.name_task`; in C where no library wraps coroutines. */
+/* As `tasks.name_task`; in C where no library wraps coroutines, which it does by nested functions, too. */
 static int name_task(PyObject *activity, PyObject *task) {
     PyObject *recorder = recorder_now(), *wrappers = recorder != NULL ? PyObject_GetAttr(recorder, str_wrappers) : NULL;
     PyObject *coroutine = PyErr_Occurred() ? NULL : PyObject_CallMethodNoArgs(task, str_get_coro);
@@ -253,7 +253,8 @@ static int name_task(PyObject *activity, PyObject *task) {
         name = code != NULL ? PyObject_GetAttr(coroutine, str___qualname__) : NULL;
         key = name != NULL ? PyLong_FromVoidPtr(code) : NULL;
         usual = key != NULL && PyUnicode_CheckExact(name) && PyUnicode_GET_LENGTH(name) && wrappers != NULL &&
-                PyDict_CheckExact(wrappers) && PyDict_Contains(wrappers, key) == 0;
+                PyDict_CheckExact(wrappers) && PyDict_Contains(wrappers, key) == 0 &&
+                !(((PyCodeObject *)code)->co_flags & CO_NESTED);
     }
     PyObject *args[] = {activity, coroutine};
     int failed = PyErr_Occurred() ? -1 : 0;
