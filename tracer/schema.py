@@ -210,7 +210,11 @@ STEP_BODY: Final = "body of the answer"  # FOR_STEP: one call gets it, in as man
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
 # kinds of packages: patterns for FOR_PACKAGE, from the start
-PACKAGE_RETRIES: Final = r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries)$"
+# the clients among them only sleep to try again
+PACKAGE_RETRIES: Final = (
+    r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries"
+    r"|requests|urllib3|niquests|botocore|boto3|openai|anthropic)$"
+)
 # which let through so many in a time
 PACKAGE_PACES: Final = (
     r"(?:aiolimiter|asynciolimiter|asyncio_throttle|throttler|aiothrottle|pyrate_limiter|aiometer|ratelimit)$"

@@ -30,6 +30,7 @@ class Rule:
 
 # a thread that had work and had not begun: for longer than the resolution it is not known why
 _WAKINGS: Final = (schema.WAIT_RESUME, schema.WAIT_POOL_HANDOVER)
+_CHANGES: Final = "many changes of threads: each had not begun yet"
 
 
 def _small(number: int) -> When:
@@ -77,7 +78,8 @@ def _many_wakings(one: Facts) -> Bools:
 
 def _wait_kinds() -> Iterator[Rule]:
     for number, kind in enumerate(schema.WAIT_TYPES):
-        detail = f"{kind.replace('_', ' ')}: waits below the resolution"
+        below = f"{kind.replace('_', ' ')}: waits below the resolution"
+        detail = _CHANGES if kind == schema.WAIT_POOL_HANDOVER else below
         cause = Cause.LOOP_WAKEUP if kind in _WAKINGS else CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
         yield Rule(f"short waits: {kind}", _small(number), cause, detail, Evidence.INFERRED)
     for cause, info in INFO.items():
@@ -93,7 +95,7 @@ RULES: Final = (
          Cause.GPU_COPY, "{span} on {device}"),
     Rule("device", lambda one: one.on_device, Cause.GPU_COMPUTE, "{span} on {device}"),
     # 2. waits: by their kind, then by what was awaited, then by who ended them
-    Rule("wakings of threads", _many_wakings, Cause.LOOP_WAKEUP, "many changes of threads: each had not begun yet",
+    Rule("wakings of threads", _many_wakings, Cause.LOOP_WAKEUP, _CHANGES,
          Evidence.INFERRED),
     Rule("turns of its own", lambda one: one.ruled & one.own_turns, Cause.COMPUTE, "running {blocker}", Evidence.INFERRED),
     *_wait_kinds(),

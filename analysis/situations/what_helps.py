@@ -101,17 +101,24 @@ FASTER: Final[Table] = (
      "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
      "Python's own computing, which needs the GIL."),
 )  # fmt: skip
-# pattern of the package that is asked again and again -> how to ask once for all, or all together
+_IF_APART: Final = "If they do not need each other's results, "
+# pattern of what is asked again and again, after its package -> how to ask once for all, or all together
 ONCE: Final[Table] = (
-    (r"sqlalchemy|sqlmodel|tortoise|advanced_alchemy",
-     "ask once for all: one query that loads what belongs to each (options(selectinload(...)), a join), or one with "
+    (r"^sqlalchemy\.\w*Session\.(?:commit|refresh)",
+     "Commit once, after the last one: each commit is a round trip or more, and each object is loaded anew when it is used "
+     "after it (expire_on_commit=False of the sessionmaker keeps it; flush() sends without an end of the transaction)"),
+    (r"^(?:sqlalchemy|sqlmodel|tortoise|advanced_alchemy)",
+     f"{_IF_APART}ask once for all: one query that loads what belongs to each (options(selectinload(...)), a join), or one with "
      "`IN (...)`. One session answers one query at a time, so gather over it does not help"),
-    (r"asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg",
-     "ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
+    (r"^(?:asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg)",
+     f"{_IF_APART}ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
      "gather needs several"),
-    (r"redis|valkey|coredis", "ask once for all: MGET, or a pipeline, which is one round trip. What needs what was read before, as a WATCH that "
+    (r"^(?:redis|valkey|coredis)\..*scan",
+     "Take more in each turn: count= of the scan is 10 where it is not set. Better, keep the names that belong together in a "
+     "set or a sorted set of their own: a scan looks through all keys of the database"),
+    (r"^(?:redis|valkey|coredis)", f"{_IF_APART}ask once for all: MGET, or a pipeline, which is one round trip. What needs what was read before, as a WATCH that "
      "tries again after each conflict, is one in a script (EVAL)"),
-    (r"", "run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"),
+    (r"", f"{_IF_APART}run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"),
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")

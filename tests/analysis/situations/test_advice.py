@@ -544,6 +544,26 @@ def test_what_one_connection_answers_in_turn_is_asked_once_for_all(package: str,
     assert words in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("call", "package", "words"),
+    [
+        ("AsyncSession.commit", "sqlalchemy", "commit once, after the last one"),
+        ("AsyncSession.execute", "sqlalchemy", "selectinload"),
+        ("AsyncScanCommands.scan_iter", "redis", "count= of the scan"),
+        ("Redis.get", "redis", "a pipeline"),
+    ],
+)
+def test_what_is_asked_in_turn_decides_how_to_ask_once(call: str, package: str, words: str) -> None:
+    found = in_turn([20] * 5, "Future", "io", **{schema.FOR_CALL: call, schema.FOR_PACKAGE: package})
+    assert words in found.remedy
+
+
+@pytest.mark.parametrize(("package", "remedy_key"), [("requests", "/retries"), ("openai", "/retries"), ("mine", "")])
+def test_a_client_that_sleeps_tries_again(package: str, remedy_key: str) -> None:
+    library = {schema.FOR_CALL: "Session.get", schema.FOR_PACKAGE: package}
+    assert key(in_turn([60], **library), Cause.AWAIT_IO) == f"await_io{remedy_key}"
+
+
 @pytest.mark.parametrize(("lengths", "is_told"), [([20, 21, 20], True), ([3, 3, 3, 60, 60], False), ([20, 20], False)])
 def test_three_like_awaits_are_told_where_they_are_much_of_the_request(lengths: list[int], *, is_told: bool) -> None:
     picture, begin = "", 2
