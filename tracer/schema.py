@@ -115,6 +115,9 @@ GIL_NS: Final = "whywait.gil_ns"  # waited for the GIL: HOLDER_*
 LOCK_NS: Final = "whywait.lock_ns"  # waited in another futex: a lock, or the threads of a native pool
 CALL_NS: Final = "whywait.call_ns"  # blocked in another system call: CALL
 CALL: Final = "whywait.call"  # the call most often seen, e.g. "recvfrom"
+# on a run, of most samples of its sleep in calls: the library's function that the user's code called, and its package
+CALL_OF: Final = "whywait.call.of"
+CALL_PACKAGE: Final = "whywait.call.package"
 SAMPLES: Final = "whywait.samples"  # int, samples of the thread meanwhile
 # the standard error of GIL_NS, or of a wait whose end lies between two samples
 ERROR_NS: Final = "whywait.error_ns"

@@ -130,7 +130,8 @@ def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
 
     Those who wait for a worker or the loop that is not used up itself wait for what its holders wait for."""
     ahead = max(uses, key=lambda one: one.wait_ns, default=None)
-    if ahead is not None and 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL:
+    queued = ahead is not None and ahead.wait_ns >= QUEUED * wall_ns
+    if ahead is not None and queued and 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL:
         wall_ns = ahead.held_ns
     full = [
         one for one in uses

@@ -69,12 +69,15 @@ INSTEAD_OF_CALL: Final[Table] = (
     (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
-# pattern of a blocking call in a worker thread -> what makes it shorter
+# pattern of a blocking call in a worker thread, after the package that the user's code called -> what makes it shorter
 IN_THREAD: Final[Table] = (
     (r"clock_nanosleep",
      "a library sleeps there until it may go on, as SQLite does while another connection has the database's write lock: commit "
      "sooner there, with no other work between the first write and the commit; let one thread write for all; and "
      "journal_mode=WAL lets readers go on"),
+    (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo|asyncpg) ",
+     "the database takes this long. Look at the statement's plan (EXPLAIN), and whether it waits for a lock, as of a row "
+     "that another transaction changed (pg_stat_activity): keep transactions short, with no other call inside"),
     (r"subprocess|wait4|waitid", "the child process takes this time: make it shorter, or keep one running that takes work"),
     (r"",
      "make the call shorter, start it earlier, or cache. Its time limit must be in the call itself: one around it cannot "
@@ -147,7 +150,8 @@ def limit_of(attributes: Mapping[str, Any]) -> str:
 
 def in_thread(attributes: Mapping[str, Any]) -> str:
     """Return what to do about the blocking call of a worker's span with these attributes."""
-    return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else _call_of(attributes))
+    package = attributes.get(schema.CALL_PACKAGE) or attributes.get(schema.FOR_PACKAGE) or ""
+    return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else f"{package} {_call_of(attributes)}")
 
 
 def _call_of(attributes: Mapping[str, Any]) -> str:

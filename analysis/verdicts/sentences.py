@@ -147,8 +147,10 @@ def _reason(one: Reason, situations: Sequence[Pattern]) -> str:
     some = f" for {one.detail_share:.0%} of it" if is_part else ""
     parts = [(one.detail + some) * one.cause.info.detail_adds]
     if one.culprit and one.cause.info.says_culprit and one.culprit_share >= LEAST_CULPRIT:
-        at = in_brackets(place(one.culprit_file, one.culprit_line))
-        parts.append(f"{one.cause.info.by} {one.culprit}{at}{culprit_share(one)}")
+        who = f"{one.culprit}{in_brackets(place(one.culprit_file, one.culprit_line))}"
+        others = one.other_requests_share >= LEAST_CULPRIT
+        if others or not one.detail.endswith(f" in {who}"):  # else it has been said
+            parts.append(f"{one.cause.info.by} {who}{culprit_share(one)}")
     if one.cause is Cause.CPU_WAIT:
         rivals = [found for found in situations if found.kind in _CPU_USERS]
         parts.append("; ".join(map(_cpu_rivals, sorted(rivals, key=lambda found: -found.numbers["share"]))))

@@ -2,6 +2,7 @@
 worker task that serves all requests."""
 
 import asyncio
+import copy
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -138,3 +139,24 @@ def test_who_queues_for_a_worker_task_is_told_of_the_task_and_of_what_it_compute
     assert reason.remedy.situation is Situation.CONSUMER
     (consumer,) = [one for one in told.situations if one.kind is Situation.CONSUMER and one.of is reason.cause]
     assert str(consumer.numbers["task"]).endswith("worker")
+
+
+def test_what_a_library_computes_in_a_greenlet_is_the_users(traced_to: Begin) -> None:
+    """SQLAlchemy makes objects of rows in a greenlet, whose stack has no code of the user's."""
+    concurrency = pytest.importorskip("sqlalchemy.util.concurrency")
+    rows, took_ns = [[{"id": number}] for number in range(60_000)], [0]
+
+    @whywait.traced
+    async def load() -> int:
+        began_ns = time.perf_counter_ns()
+        found = await concurrency.greenlet_spawn(copy.deepcopy, rows)
+        took_ns[0] = time.perf_counter_ns() - began_ns
+        return len(found)
+
+    traced = traced_to()
+    asyncio.run(load())
+    traced.stop()
+    found = analysis.analyze(traced.output).culprits
+    own = found[found["cause"].isin([analysis.Cause.COMPUTE, analysis.Cause.GC_PAUSE])]
+    by = own.groupby(["culprit", "culprit_file"])["ns"].sum()
+    assert by[load.__qualname__, __file__] == pytest.approx(took_ns[0], rel=0.15), by

@@ -342,6 +342,20 @@ def test_what_the_holders_did_is_said_in_the_reason() -> None:
     assert "they were computing for 100% of it" in blocked("").reasons[0]
 
 
+@pytest.mark.parametrize(("package", "is_told"), [("sqlalchemy", True), ("requests", False)])
+def test_a_worker_that_sleeps_in_a_databases_library(package: str, *, is_told: bool) -> None:
+    slept = {
+        schema.CALL: "poll", schema.CALL_NS: 60_000_000, schema.CALL_OF: "Session.scalar", schema.CALL_PACKAGE: package,
+        schema.CALLED_NAMES: ["count"], schema.CALLED_FILES: ["/srv/app.py"], schema.CALLED_LINES: [9],
+        schema.CALLED_NS: [60_000_000],
+    }  # fmt: skip
+    long = bar("server GET", 0, 60) + bar("task root", 0, 60) + bar("wait w root", 0, 60, "type=await waker=mine")
+    found = told(long + bar("job mine root", 0, 60) + bar("run run mine", 0, 60, "cpu=0"), {"run": slept})
+    assert key(found, Cause.BLOCKING_IO) == "blocking_io/in_worker"
+    assert f"in poll of Session.scalar ({package}) in count (srv/app.py:9)." in found.reasons[0]  # and who once only
+    assert ("whether it waits for a lock" in found.remedy) is is_told
+
+
 # --- where a blocking call is ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("owner", "bar", "wanted", "words", "never"),
@@ -547,7 +561,7 @@ def test_what_one_connection_answers_in_turn_is_asked_once_for_all(package: str,
 @pytest.mark.parametrize(
     ("call", "package", "words"),
     [
-        ("AsyncSession.commit", "sqlalchemy", "commit once, after the last one"),
+        ("AsyncSession.commit", "sqlalchemy", "Commit once, after the last one"),
         ("AsyncSession.execute", "sqlalchemy", "selectinload"),
         ("AsyncScanCommands.scan_iter", "redis", "count= of the scan"),
         ("Redis.get", "redis", "a pipeline"),
