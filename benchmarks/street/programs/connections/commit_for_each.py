@@ -5,7 +5,7 @@ endpoint = "GET /close"
 cause = "await_io"
 culprit = "mark_closed"
 remedy = "Commit once"
-load = [{path = "/close", n = 15, clients = 3}]
+load = [{path = "/close", n = 15}]
 needs = ["far_postgres"]
 """
 
@@ -49,7 +49,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def mark_closed(session, invoice):
-    invoice.status = "open" if invoice.status == "closed" else "closed"
+    invoice.status = f"closed {now()}"
     await session.commit()  # CULPRIT
     await session.refresh(invoice)  # CULPRIT
     return invoice.status
