@@ -86,6 +86,9 @@ IN_THREAD: Final[Table] = (
 # where it computes, whose code, which function, how often, in which library's function -> what to do
 FASTER: Final[Table] = (
     (r" in multiprocessing\.BaseProxy", f"In {{function}}: {_ONE_PROXY}."),
+    (r" in (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
+     "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
+     "select columns instead of whole objects (select(Order.id, Order.total)), whose rows are far lighter."),
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
      "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
      "answers."),
