@@ -38,8 +38,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "them; less work in each request (middlewares, validation, serialisation) shortens all."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
-     "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
-     "fewer objects; gc.freeze() after start-up; raise gc.set_threshold."),
+     "What this waits for stands still in the garbage collector ({doing}): create fewer objects at once; gc.freeze() after "
+     "start-up; raise gc.set_threshold; and call gc.collect() in no request."),
     ((Cause.GC_PAUSE,), Situation.ASKED_TO_COLLECT,
      "Do not call gc.collect() while requests run ({who}): the collector runs by itself when it must; call it at start-up, "
      "before gc.freeze()."),

@@ -73,7 +73,7 @@ def queued(wait: str, held: str, of: Mapping[str, Any], holder: Mapping[str, Any
         ("cpu=1", {schema.GIL_NS: 8 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "The GIL is the bottleneck"),
         ("cpu=5", {schema.GIL_NS: 4 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "Run less Python at once"),
         ("cpu=1 rq=8", {}, Situation.HOLDERS_NEED_CPU, "more workers do not help"),
-        (WAITING.replace("blocking_io", "gc_pause"), {}, Situation.HOLDERS_COLLECT, "do not call gc.collect()"),
+        (WAITING.replace("blocking_io", "gc_pause"), {}, Situation.HOLDERS_COLLECT, "call gc.collect() in no request"),
     ],
     ids=["sleep", "compute", "wait for the GIL", "compute Python in turns", "wait for a CPU", "collect garbage"],
 )
@@ -342,18 +342,25 @@ def test_what_the_holders_did_is_said_in_the_reason() -> None:
     assert "they were computing for 100% of it" in blocked("").reasons[0]
 
 
-@pytest.mark.parametrize(("package", "is_told"), [("sqlalchemy", True), ("requests", False)])
-def test_a_worker_that_sleeps_in_a_databases_library(package: str, *, is_told: bool) -> None:
+@pytest.mark.parametrize(
+    ("package", "call", "words"),
+    [
+        ("sqlalchemy", "Session.scalar", "whether it waits for a lock"),
+        ("sqlalchemy", "InstrumentedAttribute.__get__", "a lazy load"),
+        ("requests", "Session.get", "make the call shorter"),
+    ],
+)
+def test_a_worker_that_sleeps_in_a_databases_library(package: str, call: str, words: str) -> None:
     slept = {
-        schema.CALL: "poll", schema.CALL_NS: 60_000_000, schema.CALL_OF: "Session.scalar", schema.CALL_PACKAGE: package,
+        schema.CALL: "poll", schema.CALL_NS: 60_000_000, schema.CALL_OF: call, schema.CALL_PACKAGE: package,
         schema.CALLED_NAMES: ["count"], schema.CALLED_FILES: ["/srv/app.py"], schema.CALLED_LINES: [9],
         schema.CALLED_NS: [60_000_000],
     }  # fmt: skip
     long = bar("server GET", 0, 60) + bar("task root", 0, 60) + bar("wait w root", 0, 60, "type=await waker=mine")
     found = told(long + bar("job mine root", 0, 60) + bar("run run mine", 0, 60, "cpu=0"), {"run": slept})
     assert key(found, Cause.BLOCKING_IO) == "blocking_io/in_worker"
-    assert f"in poll of Session.scalar ({package}) in count (srv/app.py:9)." in found.reasons[0]  # and who once only
-    assert ("whether it waits for a lock" in found.remedy) is is_told
+    assert f"in poll of {call} ({package}) in count (srv/app.py:9)." in found.reasons[0]  # and who once only
+    assert words in found.remedy
 
 
 # --- where a blocking call is ---------------------------------------------------------------------
@@ -565,6 +572,9 @@ def test_what_one_connection_answers_in_turn_is_asked_once_for_all(package: str,
         ("AsyncSession.execute", "sqlalchemy", "selectinload"),
         ("AsyncScanCommands.scan_iter", "redis", "count= of the scan"),
         ("Redis.get", "redis", "a pipeline"),
+        ("BaseCursor._exec", "asyncpg", "prefetch= of the cursor"),
+        ("Connection.fetchval", "asyncpg", "= ANY("),
+        ("AsyncClient.get", "httpx", "ask its final address"),
     ],
 )
 def test_what_is_asked_in_turn_decides_how_to_ask_once(call: str, package: str, words: str) -> None:
