@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
@@ -92,12 +93,16 @@ class HolderPast:
         show a sleep, in order."""
         seen: tuple[Counter[Place | None], Counter[Place | None]] = (Counter(), Counter())
         calls: Counter[tuple[str, str]] = Counter()
-        for stretch in stretches:
-            for one in self._looks_in(thread_id, *stretch):
+        for start_ns, end_ns in stretches:
+            looks = self._looks_in(thread_id, start_ns, end_ns)
+            # a job is sampled at growing intervals: each sample stands for the time nearest to it
+            middles = [(one.at_ns + after.at_ns) // 2 for one, after in pairwise(looks)]
+            for one, (since_ns, until_ns) in zip(looks, pairwise([start_ns, *middles, end_ns]), strict=False):
                 before = bisect_right(asleep, one.at_ns, key=_FIRST_NS)
                 sleeps = one.waits or (bool(before) and one.at_ns <= asleep[before - 1].last_ns)
-                seen[sleeps][one.place] += 1
-                calls[one.call] += sleeps
+                nearest_ns = max(until_ns - since_ns, 1)
+                seen[sleeps][one.place] += nearest_ns
+                calls[one.call] += nearest_ns * sleeps
         call = max(calls, key=calls.__getitem__, default=("", ""))
         return _shared(seen[False] or seen[True], cpu_ns), _shared(seen[True], call_ns), call
 
