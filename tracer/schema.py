@@ -115,6 +115,9 @@ GIL_NS: Final = "whywait.gil_ns"  # waited for the GIL: HOLDER_*
 LOCK_NS: Final = "whywait.lock_ns"  # waited in another futex: a lock, or the threads of a native pool
 CALL_NS: Final = "whywait.call_ns"  # blocked in another system call: CALL
 CALL: Final = "whywait.call"  # the call most often seen, e.g. "recvfrom"
+# on a run, of most samples of its sleep in calls: the library's function that the user's code called, and its package
+CALL_OF: Final = "whywait.call.of"
+CALL_PACKAGE: Final = "whywait.call.package"
 SAMPLES: Final = "whywait.samples"  # int, samples of the thread meanwhile
 # the standard error of GIL_NS, or of a wait whose end lies between two samples
 ERROR_NS: Final = "whywait.error_ns"
@@ -210,7 +213,11 @@ STEP_BODY: Final = "body of the answer"  # FOR_STEP: one call gets it, in as man
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
 # kinds of packages: patterns for FOR_PACKAGE, from the start
-PACKAGE_RETRIES: Final = r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries)$"
+# the clients among them only sleep to try again
+PACKAGE_RETRIES: Final = (
+    r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries"
+    r"|requests|urllib3|niquests|botocore|boto3|openai|anthropic)$"
+)
 # which let through so many in a time
 PACKAGE_PACES: Final = (
     r"(?:aiolimiter|asynciolimiter|asyncio_throttle|throttler|aiothrottle|pyrate_limiter|aiometer|ratelimit)$"

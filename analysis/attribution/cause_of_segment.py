@@ -19,6 +19,7 @@ from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, tak
 from whywait.tracer import schema
 
 _TURN: Final = "its turn, behind another request"
+SHARED: Final = "shared with another request"
 _AT_ONCE_NS: Final = 1_000_000
 # what a request does for itself: found in the activity of another one, it is what this one waited behind
 _OWN: Final = [NUMBER[one] for one in (Cause.COMPUTE, Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.BLOCKING_IO)]
@@ -63,7 +64,7 @@ def describe(
     given = _given(spans, activities, request_rows) if len(behind) else behind
     of_both, awaits = _key(spans, mine[behind], segments.activity[behind]), cause[behind] == NUMBER[Cause.AWAIT_IO]
     is_shared, is_given = np.isin(of_both, shared) & awaits, np.isin(of_both, given) & awaits
-    words = np.select([is_shared, is_given], ["shared with another request", "given by another request"], _TURN)
+    words = np.select([is_shared, is_given], [SHARED, "given by another request"], _TURN)
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
     cause[behind[~(is_shared | is_given)]] = NUMBER[Cause.LIMITER_WAIT]
     later = np.flatnonzero(rules == LATER)

@@ -128,8 +128,9 @@ def _where(attributes: dict[str, Any]) -> str:
 
 
 def _call(attributes: dict[str, Any]) -> str:
-    call = attributes.get(schema.CALL)
-    return f"{call or 'a system call'}{_inside(attributes)}"
+    call, inside = attributes.get(schema.CALL), attributes.get(schema.CALL_OF)
+    of = f" of {inside}{in_brackets(str(attributes.get(schema.CALL_PACKAGE) or ''))}" if inside else _inside(attributes)
+    return f"{call or 'a system call'}{of}"
 
 
 def _inside(attributes: dict[str, Any]) -> str:

@@ -30,8 +30,6 @@ class Rule:
 
 # a thread that had work and had not begun: for longer than the resolution it is not known why
 _WAKINGS: Final = (schema.WAIT_RESUME, schema.WAIT_POOL_HANDOVER)
-
-
 _SHORT: Final = "in waits too short to be told one by one"
 
 

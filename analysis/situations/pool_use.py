@@ -5,7 +5,6 @@ request 2          |--made--jobs--|              request 2      |-------jobs----
             one pool for each request                        one pool, made by the first request
 """
 
-import re
 from collections.abc import Iterator
 from math import nan
 from typing import Any, Final
@@ -39,33 +38,53 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
     if Cause.POOL_QUEUE in group.significant and most < MANY:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS and not _hops(group, own):
-        yield Pattern(Situation.MANY_JOBS, None, _many_jobs(group, own))
+        yield Pattern(Situation.MANY_JOBS, None, _many_jobs(group, own.head(1)))
 
 
 def thread_hops(group: Group) -> Iterator[Pattern]:
-    """Yield where very many jobs of one function, awaited one after another (`in_turn`), were most of the requests' time."""
-    own = group.jobs.sort_values("per_request", ascending=False)
+    """Yield where very many jobs of a function, awaited one after another (`in_turn`), were most of the requests' time; of
+    several such functions, as of a file's open, read and close, all of them."""
+    own = _in_turn(group.jobs)
     if _hops(group, own):
-        found = _many_jobs(group, own)
+        found = _many_jobs(group, own) | {"where": _where_awaited(group, own)}
         if group.means.get(Cause.COMPUTE, 0.0) > found["per_request"] * HOP_NS:
             found["but_for"] = (Cause.COMPUTE,)
         yield Pattern(Situation.THREAD_HOPS, None, found)
 
 
-def _hops(group: Group, own: pd.DataFrame) -> bool:
-    most = _many_jobs(group, own.head(1)) if len(own) else {"in_turn": False}
-    many = most["in_turn"] and most["per_request"] >= MANY_HOPS
-    return bool(many and most["per_request"] * most["mean_ns"] >= MIN_KNOWN * group.mean_wall_ns)
+def _where_awaited(group: Group, own: pd.DataFrame) -> str:
+    """Where in the user's code most of those jobs were awaited that took long enough to be seen, after " in "."""
+    spans = group.own_spans[attribute(group.own_spans, schema.WAKER_NAME).isin(own["function"])]
+    places = [
+        f" in {found[schema.CODE_FUNCTION]}{in_brackets(place(found.get(schema.CODE_FILE), found.get(schema.CODE_LINE)))}"
+        for found in spans["attributes"]
+        if schema.CODE_FUNCTION in found
+    ]
+    return max(places, key=places.count, default="")
+
+
+def _in_turn(jobs: pd.DataFrame) -> pd.DataFrame:
+    own = jobs[jobs["in_turn"].astype(bool) & (jobs["per_request"] >= MANY_HOPS)]
+    return own.sort_values("per_request", ascending=False, kind="stable")
+
+
+def _hops(group: Group, jobs: pd.DataFrame) -> bool:
+    own = _in_turn(jobs)
+    return bool(len(own) and (own["per_request"] * own["mean_ns"]).sum() >= MIN_KNOWN * group.mean_wall_ns)
 
 
 def _many_jobs(group: Group, own: pd.DataFrame) -> dict[str, Any]:
-    first = own.iloc[0]
-    of_generator = re.match(schema.FOR_STEP_OF_GENERATOR, str(first["function"])) is not None
-    per_request, mean_ns = float(first["per_request"]), float(first["mean_ns"])
+    per_request = float(own["per_request"].sum())
     blocks = group.means.get(Cause.BLOCKING_IO, 0.0) > group.means.get(Cause.COMPUTE, 0.0)
+    steps = own["function"].astype(str).str.match(schema.FOR_STEP_OF_GENERATOR)
+    names = [
+        f"{one} (a generator's step)" if is_step else str(one)
+        for one, is_step in zip(own["function"], steps, strict=True)
+    ]
     return {
-        "function": str(first["function"]) + " (a generator's step)" * of_generator, "per_request": per_request, "mean_ns": mean_ns,
-        "in_turn": bool(first["in_turn"]), "blocks": blocks,
+        "function": " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))), "per_request": per_request,
+        "mean_ns": float((own["per_request"] * own["mean_ns"]).sum()) / per_request,
+        "in_turn": bool(own["in_turn"].all()), "blocks": blocks,
     }  # fmt: skip
 
 

@@ -69,12 +69,20 @@ INSTEAD_OF_CALL: Final[Table] = (
     (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
-# pattern of a blocking call in a worker thread -> what makes it shorter
+# pattern of a blocking call in a worker thread, after the library's function that the user's code called -> what makes it
+# shorter
 IN_THREAD: Final[Table] = (
     (r"clock_nanosleep",
      "a library sleeps there until it may go on, as SQLite does while another connection has the database's write lock: commit "
      "sooner there, with no other work between the first write and the commit; let one thread write for all; and "
      "journal_mode=WAL lets readers go on"),
+    (r"^sqlalchemy\.InstrumentedAttribute\.",
+     "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by "
+     "options(selectinload(...)) of their query, or a join"),
+    (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo)\.",
+     "the database takes this long. Ask once where it is asked again and again; else look at the statement's plan (EXPLAIN), and "
+     "whether it waits for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, "
+     "with no other call inside"),
     (r"subprocess|wait4|waitid", "the child process takes this time: make it shorter, or keep one running that takes work"),
     (r"",
      "make the call shorter, start it earlier, or cache. Its time limit must be in the call itself: one around it cannot "
@@ -83,6 +91,9 @@ IN_THREAD: Final[Table] = (
 # where it computes, whose code, which function, how often, in which library's function -> what to do
 FASTER: Final[Table] = (
     (r" in multiprocessing\.BaseProxy", f"In {{function}}: {_ONE_PROXY}."),
+    (r" in (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
+     "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
+     "select columns instead of whole objects (select(Order.id, Order.total)), whose rows are far lighter."),
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
      "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
      "answers."),
@@ -101,17 +112,29 @@ FASTER: Final[Table] = (
      "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
      "Python's own computing, which needs the GIL."),
 )  # fmt: skip
-# pattern of the package that is asked again and again -> how to ask once for all, or all together
+_TOGETHER: Final = "run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"
+_IF_APART: Final = "If they do not need each other's results, "
+# pattern of what is asked again and again, after its package -> how to ask once for all, or all together
 ONCE: Final[Table] = (
-    (r"sqlalchemy|sqlmodel|tortoise|advanced_alchemy",
-     "ask once for all: one query that loads what belongs to each (options(selectinload(...)), a join), or one with "
+    (r"^sqlalchemy\.\w*Session\.(?:commit|refresh)",
+     "Commit once, after the last one: each commit is a round trip or more, and each object is loaded anew when it is used "
+     "after it (expire_on_commit=False of the sessionmaker keeps it; flush() sends without an end of the transaction)"),
+    (r"^(?:sqlalchemy|sqlmodel|tortoise|advanced_alchemy)",
+     f"{_IF_APART}ask once for all: one query that loads what belongs to each (options(selectinload(...)), a join), or one with "
      "`IN (...)`. One session answers one query at a time, so gather over it does not help"),
-    (r"asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg",
-     "ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
+    (r"^asyncpg\.\w*Cursor|^psycopg\.\w*ServerCursor",
+     "Take more rows in each turn: prefetch= of the cursor (asyncpg: 50 where it is not set; itersize of psycopg's, 100), or fetch() "
+     "all of them where they fit into memory"),
+    (r"^(?:asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg)",
+     f"{_IF_APART}ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
      "gather needs several"),
-    (r"redis|valkey|coredis", "ask once for all: MGET, or a pipeline, which is one round trip. What needs what was read before, as a WATCH that "
+    (r"^(?:redis|valkey|coredis)\..*scan",
+     "Take more in each turn: count= of the scan is 10 where it is not set. Better, keep the names that belong together in a "
+     "set or a sorted set of their own: a scan looks through all keys of the database"),
+    (r"^(?:redis|valkey|coredis)", f"{_IF_APART}ask once for all: MGET, or a pipeline, which is one round trip. What needs what was read before, as a WATCH that "
      "tries again after each conflict, is one in a script (EVAL)"),
-    (r"", "run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"),
+    (r"^(?:httpx|aiohttp)\.", f"{_IF_APART}{_TOGETHER}. Where they are one call that is redirected, ask its final address"),
+    (r"", f"{_IF_APART}{_TOGETHER}"),
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
@@ -140,7 +163,8 @@ def limit_of(attributes: Mapping[str, Any]) -> str:
 
 def in_thread(attributes: Mapping[str, Any]) -> str:
     """Return what to do about the blocking call of a worker's span with these attributes."""
-    return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else _call_of(attributes))
+    asked = called(attributes, schema.CALL_OF, schema.CALL_PACKAGE)
+    return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else f"{asked} {_call_of(attributes)}")
 
 
 def _call_of(attributes: Mapping[str, Any]) -> str:
@@ -156,7 +180,7 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     return look_up(INSTEAD_OF_CALL, called(attributes)) or look_up(INSTEAD, found)
 
 
-def called(attributes: Mapping[str, Any]) -> str:
+def called(attributes: Mapping[str, Any], key: str = schema.FOR_CALL, of: str = schema.FOR_PACKAGE) -> str:
     """Return the library's function that the user's code called, after its package; "" where none is known."""
-    call = attributes.get(schema.FOR_CALL)
-    return f"{attributes.get(schema.FOR_PACKAGE)}.{call}" if call else ""
+    call = attributes.get(key)
+    return f"{attributes.get(of)}.{call}" if call else ""

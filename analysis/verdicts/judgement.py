@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.cause_of_segment import SHARED
 from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import CAUSES, Cause, Evidence
 from whywait.analysis.load.files import no_collection
@@ -271,6 +272,7 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     own = group.of(cause)
     total_ns = max(int(own["amount_ns"].sum()), 1)
     by_detail, by_evidence = (own.groupby(key)["amount_ns"].sum() for key in ("detail", "evidence"))
+    by_place = by_detail.groupby(by_detail.index.str.removeprefix(f"{SHARED}: ")).transform("sum")
     named = group.culprits_of(cause)
     named = named[named["culprit"] != ""]
     name, file, line, part, others = "", "", None, 0.0, 0.0
@@ -282,9 +284,9 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     if stood := _stood(group, cause):
         name, file, line = stood
     return Reason(
-        cause, group.means[cause], group.shares[cause], Evidence(str(by_evidence.idxmax())), str(by_detail.idxmax()), name, file,
+        cause, group.means[cause], group.shares[cause], Evidence(str(by_evidence.idxmax())), str(by_detail[by_place == by_place.max()].idxmax()), name, file,
         line, min(part, 1.0), min(others, 1.0), remedy(cause, situations),
-        group.meanwhile[cause], float(by_detail.max()) / total_ns,
+        group.meanwhile[cause], float(by_place.max()) / total_ns,
     )  # fmt: skip
 
 

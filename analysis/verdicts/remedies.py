@@ -38,8 +38,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "them; less work in each request (middlewares, validation, serialisation) shortens all."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
-     "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
-     "fewer objects; gc.freeze() after start-up; raise gc.set_threshold."),
+     "What this waits for stands still in the garbage collector ({doing}): create fewer objects at once; gc.freeze() after "
+     "start-up; raise gc.set_threshold; and call gc.collect() in no request."),
     ((Cause.GC_PAUSE,), Situation.ASKED_TO_COLLECT,
      "Do not call gc.collect() while requests run ({who}): the collector runs by itself when it must; call it at start-up, "
      "before gc.freeze()."),
@@ -128,7 +128,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "The code sets this pace itself, by a sleep between what it sends: shorten the pauses, or send several parts at once. "
      "Where a pause stands for the next part to be there, await that part instead."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
-     "If they do not need each other's results, {once}."),
+     "{once}."),
     ((Cause.AWAIT_IO,), Situation.LARGE_ANSWER,
      "The answer has begun, and its body takes this long: ask for less (fields, pages, compression), or use its parts as they "
      "come (the client's stream), where the other side cannot make it faster."),
@@ -156,7 +156,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
      "cached answer)."),
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
-     "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another, cost a "
+     "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another{where}, cost a "
      "change of threads each. Read a file at once or in large parts; stream in larger chunks, or from an async generator."),
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.BLOCKING_IO, Cause.CONNECTION_WAIT), Situation.UNFINISHED,
      "Give the wait a time limit (asyncio.timeout, or timeout= of the call), so that the request fails and says why; and "

@@ -22,6 +22,7 @@ UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.RE
 MOST_REASONS: Final = 3  # in `text`
 MOST_OF_IT: Final = 0.9  # of a cause's time: from this part on, where it passed is told as where all of it did
 _AT_PLACES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.REQUEST_IO)  # whose detail is a place
+LEAST_CULPRIT: Final = 0.005  # of a cause's time: less is "0%" of it
 NEARLY: Final = 0.5  # of the first cause's time: from this part on the second one's remedy is told, too
 NOT_THE_CAUSE: Final = 0.1  # of the requests' time: less of the loop's is said to be none
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
@@ -145,9 +146,11 @@ def _reason(one: Reason, situations: Sequence[Pattern]) -> str:
     is_part = one.detail and one.cause in _AT_PLACES and one.detail_share < MOST_OF_IT
     some = f" for {one.detail_share:.0%} of it" if is_part else ""
     parts = [(one.detail + some) * one.cause.info.detail_adds]
-    if one.culprit and one.cause.info.says_culprit:
-        at = in_brackets(place(one.culprit_file, one.culprit_line))
-        parts.append(f"{one.cause.info.by} {one.culprit}{at}{culprit_share(one)}")
+    if one.culprit and one.cause.info.says_culprit and one.culprit_share >= LEAST_CULPRIT:
+        who = f"{one.culprit}{in_brackets(place(one.culprit_file, one.culprit_line))}"
+        others = one.other_requests_share >= LEAST_CULPRIT
+        if others or not one.detail.endswith(f" in {who}"):  # else it has been said
+            parts.append(f"{one.cause.info.by} {who}{culprit_share(one)}")
     if one.cause is Cause.CPU_WAIT:
         rivals = [found for found in situations if found.kind in _CPU_USERS]
         parts.append("; ".join(map(_cpu_rivals, sorted(rivals, key=lambda found: -found.numbers["share"]))))

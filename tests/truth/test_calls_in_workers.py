@@ -13,8 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import numpy as np
 import pytest
+import sqlalchemy
 from threadpoolctl import threadpool_limits
 
 from tests.tracer.conftest import Traced, traced_to
@@ -70,6 +72,61 @@ def test_who_called_into_c_is_named_apart_from_who_computed(traced_to: Callable[
     slept = found.culprits[found.culprits["cause"] == Cause.BLOCKING_IO]
     by = slept.groupby("culprit")["ns"].sum()
     assert by["ask"] > 0.9 * by.sum(), by
+
+
+def test_who_awaits_a_library_that_sleeps_in_its_own_thread_is_named(
+    traced_to: Callable[..., Traced], tmp_path: Path
+) -> None:
+    """SQLite sleeps until another connection has committed."""
+    path, waited_s = tmp_path / "events.db", [0.0]
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE events (id INTEGER)")
+
+    @traced
+    async def add() -> None:
+        async with aiosqlite.connect(path, timeout=5) as db:
+            other.execute("BEGIN IMMEDIATE")
+            threading.Timer(ASLEEP_S, other.execute, ["COMMIT"]).start()
+            began = time.perf_counter()
+            await db.execute("INSERT INTO events VALUES (1)")
+            waited_s[0] = time.perf_counter() - began
+            await db.commit()
+
+    spans = traced_to()
+    with closing(other):
+        asyncio.run(add())
+    spans.stop()
+    called = [one for one in spans.of_kind("run") if one["called.names"]]
+    (longest,) = sorted(called, key=lambda one: one.end_ns - one.start_ns)[-1:]
+    assert longest["called.names"] == [add.__qualname__]
+    assert longest["called.files"] == [__file__]
+    assert longest["called.ns"][0] == pytest.approx(waited_s[0] * 1e9, rel=0.15)
+
+
+def test_the_librarys_call_that_sleeps_is_told(traced_to: Callable[..., Traced], tmp_path: Path) -> None:
+    path = tmp_path / "stock.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE stock (id INTEGER)")
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": 5})
+
+    def reserve() -> None:
+        with engine.begin() as connection:
+            other.execute("BEGIN IMMEDIATE")
+            threading.Timer(ASLEEP_S, other.execute, ["COMMIT"]).start()
+            connection.execute(sqlalchemy.text("INSERT INTO stock VALUES (1)"))
+
+    @traced
+    async def root() -> None:
+        await asyncio.to_thread(reserve)
+
+    spans = traced_to()
+    with closing(other):
+        asyncio.run(root())
+    engine.dispose()
+    spans.stop()
+    (run,) = spans.of_kind("run")
+    assert (run["call.of"], run["call.package"]) == ("Connection.execute", "sqlalchemy")
+    assert run["called.names"] == [reserve.__qualname__]
 
 
 def score(matrix: "np.ndarray[Any, Any]", times: int) -> None:

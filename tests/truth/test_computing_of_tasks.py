@@ -3,10 +3,14 @@ worker task that serves all requests."""
 
 import asyncio
 import gc
+import inspect
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import sqlalchemy
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 import whywait
 from testbed.disturbed import disturbed
@@ -138,3 +142,42 @@ def test_who_queues_for_a_worker_task_is_told_of_the_task_and_of_what_it_compute
     assert reason.remedy.situation is Situation.CONSUMER
     (consumer,) = [one for one in told.situations if one.kind is Situation.CONSUMER and one.of is reason.cause]
     assert str(consumer.numbers["task"]).endswith("worker")
+
+
+class Base(DeclarativeBase):
+    """Of the one table."""
+
+
+class Article(Base):
+    __tablename__ = "articles"
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+def test_what_a_library_computes_in_a_greenlet_is_the_users(traced_to: Begin) -> None:
+    """SQLAlchemy makes objects of rows in a greenlet, whose stack has no code of the user's."""
+    took_ns = [0]
+
+    @whywait.traced
+    async def load(session: Session) -> int:
+        began_ns = time.perf_counter_ns()
+        found = await greenlet_spawn(session.scalars(sqlalchemy.select(Article)).all)
+        took_ns[0] = time.perf_counter_ns() - began_ns
+        return len(found)
+
+    engine = sqlalchemy.create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.execute(sqlalchemy.insert(Article), [{"number": number, "name": "a"} for number in range(30_000)])
+        traced = traced_to()
+        asyncio.run(load(session))
+        traced.stop()
+    ran = [name for one in traced.of_kind("block") for name in one["ran.names"] or ()]
+    assert {*ran} == {load.__qualname__}
+    found = analysis.analyze(traced.output).culprits
+    pauses = found[found["cause"] == analysis.Cause.GC_PAUSE]
+    assert {*pauses["culprit_line"]} == {
+        inspect.unwrap(load).__code__.co_firstlineno + 3
+    }  # where it awaits the greenlet
+    own = found[found["cause"].isin([analysis.Cause.COMPUTE, analysis.Cause.GC_PAUSE])]
+    assert own.loc[own["culprit"] == load.__qualname__, "ns"].sum() == pytest.approx(took_ns[0], rel=0.15)

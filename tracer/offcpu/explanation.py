@@ -24,6 +24,7 @@ class OffCpu(NamedTuple):
     cpu_users: Division | None = None  # what used the CPUs while the thread was in the run queue
     ran: Sequence[Ran] = ()  # the user's functions on its stack while it computed, longest first
     called: Sequence[Ran] = ()  # and while it slept in a call
+    call_of: tuple[str, str] = ("", "")  # the library's function that these called in most samples, and its package
 
 
 UNSEEN: Final = OffCpu()

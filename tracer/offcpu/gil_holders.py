@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
@@ -86,15 +87,24 @@ class HolderPast:
 
     def ran(
         self, thread_id: int, stretches: Iterable[tuple[int, int]], cpu_ns: int, call_ns: int, asleep: Sequence[Stay]
-    ) -> tuple[list[Ran], list[Ran]]:
+    ) -> tuple[list[Ran], list[Ran], tuple[str, str]]:
         """Return what a thread ran in these stretches, and in what it slept in calls, longest first; the parts sum to at
-        most `cpu_ns`, and `call_ns`. `asleep` is when samples of its state show a sleep, in order."""
+        most `cpu_ns`, and `call_ns`; and the library's call of most such sleeps. `asleep` is when samples of its state
+        show a sleep, in order."""
         seen: tuple[Counter[Place | None], Counter[Place | None]] = (Counter(), Counter())
-        for stretch in stretches:
-            for one in self._looks_in(thread_id, *stretch):
+        calls: Counter[tuple[str, str]] = Counter()
+        for start_ns, end_ns in stretches:
+            looks = self._looks_in(thread_id, start_ns, end_ns)
+            # a job is sampled at growing intervals: each sample stands for the time nearest to it
+            middles = [(one.at_ns + after.at_ns) // 2 for one, after in pairwise(looks)]
+            for one, (since_ns, until_ns) in zip(looks, pairwise([start_ns, *middles, end_ns]), strict=False):
                 before = bisect_right(asleep, one.at_ns, key=_FIRST_NS)
-                seen[one.waits or (bool(before) and one.at_ns <= asleep[before - 1].last_ns)][one.place] += 1
-        return _shared(seen[False] or seen[True], cpu_ns), _shared(seen[True], call_ns)
+                sleeps = one.waits or (bool(before) and one.at_ns <= asleep[before - 1].last_ns)
+                nearest_ns = max(until_ns - since_ns, 1)
+                seen[sleeps][one.place] += nearest_ns
+                calls[one.call] += nearest_ns * sleeps
+        call = max(calls, key=calls.__getitem__, default=("", ""))
+        return _shared(seen[False] or seen[True], cpu_ns), _shared(seen[True], call_ns), call
 
     def stood(self, thread_id: int, start_ns: int, end_ns: int) -> Place | None:
         """Return where in the user's code samples show the thread most often, running or not; None without one."""

@@ -52,8 +52,8 @@ class Observed:
         within = (self.stays(thread_id, start_ns, end_ns) for start_ns, end_ns in stretches)
         asleep = [one for stays in within for one in stays if one.state in ASLEEP]
         cpu_ns, call_ns = found.on_cpu_ns or 0, found.call_ns or 0
-        ran, called = self._past.ran(thread_id, stretches, cpu_ns, call_ns, asleep)
-        return found._replace(ran=ran, called=called)
+        ran, called, call_of = self._past.ran(thread_id, stretches, cpu_ns, call_ns, asleep)
+        return found._replace(ran=ran, called=called, call_of=call_of)
 
     def stood(self, thread_id: int, start_ns: int, end_ns: int) -> Place | None:
         """Return where in the user's code samples show the thread most often, running or not; None without one."""

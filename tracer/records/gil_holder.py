@@ -18,6 +18,7 @@ class HolderSeen(NamedTuple):
     thread_name: str
     place: Place | None
     waits: bool = False  # inside a call that a probe of ours watches: what it ran before is not seen
+    call: tuple[str, str] = ("", "")  # the library's function that the user's code called, and its package
 
 
 def summed(ranked: Iterable[tuple[T, N]], key_of: Callable[[T], Hashable]) -> list[tuple[T, N]]:

@@ -74,6 +74,8 @@ def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
         _HOLDERS.put(attributes, found.gil_holders)
     _RAN.put(attributes, found.ran)
     _CALLED.put(attributes, found.called)
+    if found.call_ns:
+        put_known(attributes, {s.CALL_OF: found.call_of[0], s.CALL_PACKAGE: found.call_of[1]})
     if found.cpu_users is not None:
         _cpu_users(attributes, found.cpu_users)
 

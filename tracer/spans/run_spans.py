@@ -36,7 +36,8 @@ def _off_cpu_in_block(drawing: Drawing, activity: Activity, block: Block) -> Off
     kind = block.sample.place if block.sample is not None else activity.code
     away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits if wait.thread)
     left = without(block.start_ns, block.end_ns, away)
-    return drawing.observed.running(kind, loop.native_id, left, cpu_ns, run_queue_ns)
+    found = drawing.observed.running(kind, loop.native_id, left, cpu_ns, run_queue_ns)
+    return found._replace(ran=[one._replace(place=users_place(one.place, activity.request)) for one in found.ran])
 
 
 def add_phase(drawing: Drawing, phase: Phase) -> None:

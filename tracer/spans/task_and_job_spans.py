@@ -1,11 +1,11 @@
 """The spans of tasks and jobs."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from whywait.tracer import schema as s
-from whywait.tracer.host.code_location import is_library
+from whywait.tracer.host.code_location import Place, is_library
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Ran
 from whywait.tracer.records.decision import WHY_ALL
@@ -116,7 +116,7 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
     if job.end_ns:
         run_queue_ns = drawing.queued_beside(job, started_ns, ended_ns, job.run_queue_ns)
         off_cpu = running(drawing, job.code or job.name, job, started_ns, ended_ns, cpu_ns, run_queue_ns)
-        if cpu_ns >= _COMPUTED_NS:
+        if cpu_ns >= _COMPUTED_NS or off_cpu.called:
             off_cpu = _for_whom(job, off_cpu, started_ns, ended_ns)
     about = AboutRun(
         job.span_id, off_cpu, place_of(job.code), _small_phases(drawing, job),
@@ -128,12 +128,20 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
 
 
 def _for_whom(job: Job, off_cpu: OffCpu, started_ns: int, ended_ns: int) -> OffCpu:
-    """Names the user's code that waits for what only a library computed."""
-    places = [one.place for one in off_cpu.ran] if off_cpu.ran else [place_of(job.code)]
-    if any(one is not None and not is_library(one.file) for one in places):
+    """Names the user's code that waits for what only a library computed, and for that in which it only slept."""
+    known = [one.place for one in off_cpu.ran] if off_cpu.ran else [place_of(job.code)]
+    computes = max(job.cpu_ns, 0) >= _COMPUTED_NS and _are_librarys(known)
+    sleeps = bool(off_cpu.called) and _are_librarys([one.place for one in off_cpu.called])
+    around = site_around(job.spawner, started_ns, ended_ns) if computes or sleeps else None
+    if around is None:
         return off_cpu
-    around = site_around(job.spawner, started_ns, ended_ns)
-    return off_cpu if around is None else off_cpu._replace(ran=(Ran(around.user, off_cpu.on_cpu_ns or 0),))
+    ran = (Ran(around.user, off_cpu.on_cpu_ns or 0),) if computes else off_cpu.ran
+    slept_ns = sum(one.ns for one in off_cpu.called)
+    return off_cpu._replace(ran=ran, called=(Ran(around.user, slept_ns),) if sleeps else off_cpu.called)
+
+
+def _are_librarys(places: Sequence[Place | None]) -> bool:
+    return all(one is None or is_library(one.file) for one in places)
 
 
 def _spawner(drawing: Drawing, activity: Activity) -> Spawner | None:

@@ -58,10 +58,11 @@ def computing(group: Group) -> Iterator[Pattern]:
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
         whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"
-        inside = f" in {called(attributes)}" if called(attributes) else ""
+        shown_in = _inside(shown, attributes, name) if is_its else ""
+        inside = f" in {called(attributes) or shown_in}" if called(attributes) or shown_in else ""
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
-            "inside": _inside(shown, attributes, name) if is_its else "", "mean_ns": ns / group.count, "share": ns / whole_ns,
+            "inside": shown_in, "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
             "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}{often}{inside}").format(function=name),

@@ -64,7 +64,7 @@ def _of_packages(turns: pd.DataFrame) -> pd.DataFrame:
     """Return the turns of one library by whatever calls of it, where there are many: round trips, each for another thing."""
     own = turns[turns["package"] != ""]
     series = own.groupby(["request_id", "package"])
-    own = own.assign(series=series.ngroup(), what=own["package"] + ", by several calls")
+    own = own.assign(series=series.ngroup(), what=own["package"] + ", by several calls", awaited="")
     alike = _alike(own)
     return alike[alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS]
 
@@ -104,7 +104,7 @@ def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> I
     by_series = turns.groupby(["series", "what"], as_index=False).agg(
         times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
     )
-    packages = turns.groupby("what")["package"].first()
+    asked = (turns["package"] + "." + turns["awaited"]).groupby(turns["what"]).first()
     of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count
     saved = of_all["mean_ns"] - of_all["longest_ns"] * (kind is Situation.SERIAL_AWAITS)
     few = (kind is Situation.SERIAL_AWAITS) & (of_all["times"] < MANY_AWAITS)
@@ -112,4 +112,4 @@ def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> I
         name = str(what).removeprefix(schema.JOB_SPAN_PREFIX)
         sums = {str(key): float(ns) for key, ns in of_all.loc[what].items()}
         sums["longest_ns"] = float(by_series.loc[by_series["what"] == what, "longest_ns"].mean())
-        yield Pattern(kind, cause, {"what": name, "once": look_up(ONCE, packages[what]), **sums})
+        yield Pattern(kind, cause, {"what": name, "once": look_up(ONCE, asked[what]), **sums})

@@ -8,6 +8,7 @@ from whywait import analysis
 from whywait.analysis.attribution.segment_rules import RULES
 from whywait.analysis.causes import Cause
 from whywait.analysis.verdicts.judgement import judge
+from whywait.analysis.verdicts.sentences import verdict
 from whywait.tracer import schema
 
 
@@ -364,6 +365,29 @@ def test_the_result_of_a_task_of_another_request_is_shared_work(awaited: str, en
     assert (chief["cause"], chief["culprit"], chief["culprit_line"]) == (cause, "load", 9)
     words = "shared with another request: " if cause == "await_io" else "its turn, behind another request: "
     assert chief["detail"] == f"{words}awaiting something in load (app.py:9)"
+
+
+def test_a_wait_shared_and_ones_own_at_one_place_are_told_as_one() -> None:
+    """Of 41 ms, a name look-up takes 10 of its own and 21 of another request's; the answer has 10."""
+    look_up = {schema.CODE_FUNCTION: "resolve", schema.CODE_FILE: "app.py", schema.CODE_LINE: 9}
+    result = analysis.analyze(
+        drawn(
+            """
+        server GET         |----------------------------------------|
+        task   root GET    |----------------------------------------|
+        wait   w    root   |--------------------|                      waker=load for=get
+        wait   ans  root                        |---------|            waker=io
+        wait   mine root                                  |---------|  waker=io
+        server POST      |------------------------------------------|  trace=b
+        task   other POST|------------------------------------------|  trace=b
+        task   load other|----------------------|                      trace=b cpu=0
+        wait   own  load |----------------------|                      trace=b waker=io
+    """,
+            {"own": look_up, "mine": look_up, "w": {schema.FOR_MODULE: "app"}},
+        )
+    )
+    (told,) = (one for one in verdict(result) if one.endpoint == "GET")
+    assert "shared with another request: awaiting something in resolve (app.py:9) for 76% of it" in told.reasons[0]
 
 
 @pytest.mark.parametrize("waits_too", [False, True], ids=["who gives it never waits there", "a pool made of events"])

@@ -21,7 +21,7 @@ REQUESTS, WALL_MS = 40, 80
 
 
 def run(
-    job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4, runnable_ms: int = 0
+    job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4, run_queue_ms: int = 0
 ) -> Analysis:  # fmt: skip
     """Requests of one job each, `gap_ms` after one another."""
     one = drawn(f"""
@@ -36,7 +36,7 @@ run    run  job  {" " * queued_ms}|{"-" * (job_ms - 1)}|
         "job": {schema.POOL_NAME: "four", schema.POOL_SIZE: size, schema.POOL_ID: 1},
         "run": {
             schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 8,
-            schema.RUN_QUEUE_NS: runnable_ms * MS,
+            schema.RUN_QUEUE_NS: run_queue_ms * MS,
         },
     })  # fmt: skip
     assert clients == round(WALL_MS / gap_ms)
@@ -70,13 +70,18 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, .
         {"job_ms": 60, "gap_ms": 16, "cpu_ms": 0, "gil_ms": 0, "queued_ms": 20, "clients": 5}, Resource.POOL, 1000 / 15,
         ("The pool four is the limit", "60.0 ms", "its 4 can serve 67/s", "larger pool can help"), ("cannot",),
     ),
+    # others use the CPUs, and a request waits little for one: less than a tenth of its time
+    "a little of a CPU": (
+        {"job_ms": 60, "gap_ms": 80, "cpu_ms": 2, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8, "run_queue_ms": 3},
+        None, 0.0, ("Nothing is near its limit",), ("is the limit",),
+    ),
     "nothing": (
         {"job_ms": 60, "gap_ms": 80, "cpu_ms": 2, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8}, None, 0.0,
         ("Nothing is near its limit",), ("is the limit",),
     ),
     # others make it wait for a CPU for half of what it computes, which is little of what it takes
     "nothing, on a busy machine": (
-        {"job_ms": 60, "gap_ms": 80, "cpu_ms": 3, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8, "runnable_ms": 2},
+        {"job_ms": 60, "gap_ms": 80, "cpu_ms": 3, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8, "run_queue_ms": 2},
         None, 0.0, ("Nothing is near its limit",), ("is the limit",),
     ),
 }  # fmt: skip

@@ -73,7 +73,7 @@ def queued(wait: str, held: str, of: Mapping[str, Any], holder: Mapping[str, Any
         ("cpu=1", {schema.GIL_NS: 8 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "The GIL is the bottleneck"),
         ("cpu=5", {schema.GIL_NS: 4 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "Run less Python at once"),
         ("cpu=1 rq=8", {}, Situation.HOLDERS_NEED_CPU, "more workers do not help"),
-        (WAITING.replace("blocking_io", "gc_pause"), {}, Situation.HOLDERS_COLLECT, "do not call gc.collect()"),
+        (WAITING.replace("blocking_io", "gc_pause"), {}, Situation.HOLDERS_COLLECT, "call gc.collect() in no request"),
     ],
     ids=["sleep", "compute", "wait for the GIL", "compute Python in turns", "wait for a CPU", "collect garbage"],
 )
@@ -342,6 +342,27 @@ def test_what_the_holders_did_is_said_in_the_reason() -> None:
     assert "they were computing for 100% of it" in blocked("").reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("package", "call", "words"),
+    [
+        ("sqlalchemy", "Session.scalar", "whether it waits for a lock"),
+        ("sqlalchemy", "InstrumentedAttribute.__get__", "a lazy load"),
+        ("requests", "Session.get", "make the call shorter"),
+    ],
+)
+def test_a_worker_that_sleeps_in_a_databases_library(package: str, call: str, words: str) -> None:
+    slept = {
+        schema.CALL: "poll", schema.CALL_NS: 60_000_000, schema.CALL_OF: call, schema.CALL_PACKAGE: package,
+        schema.CALLED_NAMES: ["count"], schema.CALLED_FILES: ["/srv/app.py"], schema.CALLED_LINES: [9],
+        schema.CALLED_NS: [60_000_000],
+    }  # fmt: skip
+    long = bar("server GET", 0, 60) + bar("task root", 0, 60) + bar("wait w root", 0, 60, "type=await waker=mine")
+    found = told(long + bar("job mine root", 0, 60) + bar("run run mine", 0, 60, "cpu=0"), {"run": slept})
+    assert key(found, Cause.BLOCKING_IO) == "blocking_io/in_worker"
+    assert f"in poll of {call} ({package}) in count (srv/app.py:9)." in found.reasons[0]  # and who once only
+    assert words in found.remedy
+
+
 # --- where a blocking call is ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("owner", "bar", "wanted", "words", "never"),
@@ -542,6 +563,29 @@ def test_what_one_connection_answers_in_turn_is_asked_once_for_all(package: str,
     found = in_turn([20] * 5, "Future", "io", **{schema.FOR_CALL: "fetch", schema.FOR_PACKAGE: package})
     assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
     assert words in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("call", "package", "words"),
+    [
+        ("AsyncSession.commit", "sqlalchemy", "Commit once, after the last one"),
+        ("AsyncSession.execute", "sqlalchemy", "selectinload"),
+        ("AsyncScanCommands.scan_iter", "redis", "count= of the scan"),
+        ("Redis.get", "redis", "a pipeline"),
+        ("BaseCursor._exec", "asyncpg", "prefetch= of the cursor"),
+        ("Connection.fetchval", "asyncpg", "= ANY("),
+        ("AsyncClient.get", "httpx", "ask its final address"),
+    ],
+)
+def test_what_is_asked_in_turn_decides_how_to_ask_once(call: str, package: str, words: str) -> None:
+    found = in_turn([20] * 5, "Future", "io", **{schema.FOR_CALL: call, schema.FOR_PACKAGE: package})
+    assert words in found.remedy
+
+
+@pytest.mark.parametrize(("package", "remedy_key"), [("requests", "/retries"), ("openai", "/retries"), ("mine", "")])
+def test_a_client_that_sleeps_tries_again(package: str, remedy_key: str) -> None:
+    library = {schema.FOR_CALL: "Session.get", schema.FOR_PACKAGE: package}
+    assert key(in_turn([60], **library), Cause.AWAIT_IO) == f"await_io{remedy_key}"
 
 
 @pytest.mark.parametrize(("lengths", "is_told"), [([20, 21, 20], True), ([3, 3, 3, 60, 60], False), ([20, 20], False)])

@@ -54,6 +54,14 @@ def test_the_librarys_function_in_which_it_computes_is_told(package: str, remedy
     assert remedy in found.remedy
 
 
+def test_what_makes_objects_of_rows_in_a_greenlet_is_told_by_the_blocks_name() -> None:
+    """The library's frames are all that its stack has; the function is that which awaits."""
+    names = dict.fromkeys(("b1", "b2"), f"{schema.BLOCK_SPAN_PREFIX}Session.execute")
+    found, (computes,) = told(ON_LOOP, {"b1": SCORE, "b2": SCORE}, names)
+    assert computes.inside == "Session.execute"
+    assert "In score SQLAlchemy makes an object of each row" in found.remedy
+
+
 def test_the_function_that_computes_on_the_loop_is_the_answer() -> None:
     found, (computes,) = told(ON_LOOP, {"b1": SCORE, "b2": SCORE})
     first = found.judgement.reasons[0]

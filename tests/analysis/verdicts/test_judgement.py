@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.analysis.drawing import drawn
 from tests.analysis.fabricate import MS, Culprit, analysis_of, random_analysis
+from whywait import analysis
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.text import place
@@ -99,6 +101,32 @@ def test_a_pool_younger_than_its_request_was_made_for_it(age_ms: int, fresh: boo
     }  # fmt: skip
     (told,) = verdict(analysis_of({"GET /a": [{"pool_startup": 50}] * 2}, jobs={"GET /a": [job]}))
     assert any("made for each request (srv/modes.py:31)" in said for said in told.situations) == fresh
+
+
+@pytest.mark.parametrize(("occupied_ms", "is_said"), [(0.1, False), (5, True)])
+def test_who_has_none_of_a_hundred_parts_is_not_said(occupied_ms: float, *, is_said: bool) -> None:
+    found = {
+        "q": {
+            schema.POOL_NAME: "work", schema.POOL_SIZE: 2, schema.OCCUPANT_NAMES: ["open"],
+            schema.OCCUPANT_TRACE_IDS: [""], schema.OCCUPANT_SPAN_IDS: [""], schema.OCCUPANT_OTHER_NS: 0,
+            schema.OCCUPANT_NS: [round(occupied_ms * MS)],
+        }
+    }  # fmt: skip
+    (told,) = verdict(
+        analysis.analyze(
+            drawn(
+                f"""
+        server GET        |{"-" * 60}|
+        task   root GET   |{"-" * 60}|
+        wait   w    root  |{"-" * 60}|   type=await waker=job
+        job    job  root  |{"-" * 60}|
+        wait   q    job   |{"-" * 55}|   type=pool_queue
+    """,
+                found,
+            )
+        )
+    )
+    assert ("open" in told.reasons[0]) is is_said
 
 
 def test_one_blocker_of_many_is_a_situation() -> None:

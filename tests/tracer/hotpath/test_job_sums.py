@@ -147,6 +147,26 @@ def test_jobs_that_run_at_once_are_not_summed(traced_to: Begin) -> None:
     assert [one["count"] for one in spans.of_kind("job")] == [None] * (JOBS // 4)
 
 
+def test_short_waits_for_jobs_are_what_passed_before_they_began(traced_to: Begin) -> None:
+    began_ns = [0]
+
+    async def main() -> None:
+        with phase("request"):
+            for _ in range(JOBS):
+                handed_ns = time.perf_counter_ns()
+                began_ns[0] += await asyncio.to_thread(time.perf_counter_ns) - handed_ns
+
+    spans = traced_to(sampler=False)
+    asyncio.run(main())
+    spans.stop()
+    root = root_of(spans)
+    short_ns = (root["small.pool_handover_ns"] or 0) + (root["small.pool_queue_ns"] or 0)
+    long_ns = sum(
+        one.end_ns - one.start_ns for one in spans.of_kind("wait") if one["wait"] in ("pool_handover", "pool_startup")
+    )
+    assert short_ns + long_ns == pytest.approx(began_ns[0], rel=0.25)
+
+
 def test_a_streamed_response_is_told_as_what_it_is(traced_to: Begin, tmp_path: Path) -> None:
     app = FastAPI()
 

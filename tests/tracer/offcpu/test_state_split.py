@@ -113,3 +113,16 @@ def test_a_job_that_had_ended_is_not_the_holder() -> None:
     past = HolderPast(jobs={7: [job("predict", 0, 50, 1)]})
     (holder,) = past.holders([Held(55, 7, 1)], 10)
     assert holder.name == "thread 7"
+
+
+def test_samples_at_growing_intervals_stand_for_the_time_that_is_nearest() -> None:
+    """A job opens for 30 ms, then asks for 120: most of its samples are early."""
+    ages = [2, 3, 4.5, 6.8, 10, 15, 22, 34, 51, 76, 114]
+    places = [Place("open" if at < 30 else "ask", "/srv/app.py", 9) for at in ages]
+    looks = [
+        HolderSeen(round(at * MS), 7, "", place, waits=True, call=(place.function, "driver"))
+        for at, place in zip(ages, places, strict=True)
+    ]
+    _, called, call = HolderPast(looks={7: looks}).ran(7, [(0, 150 * MS)], 0, 150 * MS, [])
+    assert {one.place.function: one.ns / MS for one in called} == pytest.approx({"ask": 122, "open": 28}, abs=1)
+    assert call == ("ask", "driver")

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import NOWHERE, Site, user_place
+from whywait.tracer.host.code_location import NOWHERE, Site, place_here
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import current_activity, here
@@ -66,7 +66,7 @@ def _site(interrupted: FrameType, generation: int) -> Site:
     code = interrupted.f_code
     asked = "collect" in code.co_names and _names_collect(code, interrupted.f_lineno)
     return Site(
-        user_place(interrupted) or NOWHERE, f"{FOR_ASKED_COLLECTION if asked else ''}generation {generation}", "gc"
+        place_here(interrupted) or NOWHERE, f"{FOR_ASKED_COLLECTION if asked else ''}generation {generation}", "gc"
     )
 
 
@@ -80,6 +80,6 @@ def _look(loop: Loop) -> None:
     run_start_ns = loop.run_start_ns
     if loop.sample is not None and loop.sample[0] == run_start_ns:
         return
-    place = user_place(sys._getframe(3))
+    place = place_here(sys._getframe(3))
     if place is not None:
         loop.sample = (run_start_ns, Sample(place, None))

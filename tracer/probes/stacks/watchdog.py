@@ -203,10 +203,10 @@ class _Holders:
         threads = {one: thread.ident or 0 for one in chosen if (thread := self._thread(one)) is not None}
         for one in chosen - threads.keys():
             self._recorder.working.pop(one, None)  # it has ended
-        inside: list[bool] = []  # of each of them in turn
+        inside: list[tuple[bool, tuple[str, str]]] = []  # of each of them in turn
         places = places_of_threads(threads.values(), partial(_begin, inside)) if threads else {}
-        for (native_id, ident), is_inside in zip(threads.items(), inside, strict=False):
-            self.note(native_id, places[ident], waits=is_inside)
+        for (native_id, ident), (is_inside, call) in zip(threads.items(), inside, strict=False):
+            self.note(native_id, places[ident], waits=is_inside, call=call)
 
     def _long_jobs(self, now_ns: int) -> list[int]:
         """The threads of the jobs that have not been sampled for longest, each at growing intervals."""
@@ -221,11 +221,13 @@ class _Holders:
             held.looked_ns = now_ns
         return [held.thread_id for held in due]
 
-    def note(self, native_id: int, place: Place | None, *, waits: bool = False) -> None:
+    def note(
+        self, native_id: int, place: Place | None, *, waits: bool = False, call: tuple[str, str] = ("", "")
+    ) -> None:
         """Keep a sample of a thread."""
         thread = self._thread(native_id)
         if thread is not None:
-            self._recorder.looks.append(HolderSeen(perf_counter_ns(), native_id, thread.name, place, waits))
+            self._recorder.looks.append(HolderSeen(perf_counter_ns(), native_id, thread.name, place, waits, call))
 
     def _thread(self, native_id: int) -> threading.Thread | None:
         thread = self._threads.get(native_id)
@@ -235,9 +237,10 @@ class _Holders:
         return thread
 
 
-def _begin(inside: list[bool], frame: FrameType | None) -> FrameType | None:
-    inside.append(frame is not None and is_ours(frame.f_code.co_filename))
-    return interrupted(frame)
+def _begin(inside: list[tuple[bool, tuple[str, str]]], frame: FrameType | None) -> FrameType | None:
+    begin = interrupted(frame)
+    inside.append((frame is not None and is_ours(frame.f_code.co_filename), library_call(begin)[:2]))
+    return begin
 
 
 def _note_call(calls: Counter[tuple[str, str]], frame: FrameType | None) -> FrameType | None:

@@ -46,11 +46,23 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
         if one.cause_ns > one.start_ns and is_long:
             _add_await(drawing, activity, part, queued_ns)
         elif waited_ns > 0:
-            small[one.kind] = small.get(one.kind, 0) + one.cause_ns - one.start_ns
+            for kind, ns in _short_parts(one):
+                small[kind] = small.get(kind, 0) + ns
         if one.cause_ns < one.end_ns and not one.thread and not drawing.is_decisive(activity):
             small[s.WAIT_LOOP_BUSY] = small.get(s.WAIT_LOOP_BUSY, 0) + one.end_ns - one.cause_ns
         elif one.cause_ns < one.end_ns:
             _add_return(drawing, activity, one, loop, small, queued_ns)
+
+
+def _short_parts(wait: Wait) -> tuple[tuple[str, int], ...]:
+    """The kinds of a wait that has no span, with ns each: of one for a job, until its worker was free, and until it began."""
+    job, start_ns, end_ns = wait.by, wait.start_ns, wait.cause_ns
+    if wait.kind != s.WAIT_AWAIT or not isinstance(job, Job) or job.passage is not None:
+        return ((wait.kind, end_ns - start_ns),)
+    began_ns = min(max(job.start_ns, start_ns), end_ns)
+    free_ns = min(max(job.idle_since_ns, start_ns), began_ns)
+    parts = (s.WAIT_POOL_QUEUE, free_ns - start_ns), (s.WAIT_POOL_HANDOVER, began_ns - free_ns)
+    return *parts, (wait.kind, end_ns - began_ns)
 
 
 def _add_return(
