@@ -22,7 +22,7 @@ from whywait.tracer.records.occupancy import DeviceCall, Occupancy
 
 # building and writing a span takes tens of microseconds: for a shorter wait it would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
-_DETAILED = 1_000  # records of a request that are kept one by one, as far as its limit allows
+_DETAILED = 300  # records of a request that are kept one by one, as far as its limit allows
 made = tuple.__new__  # for named tuples with all fields: their own constructor takes three times as long
 
 
