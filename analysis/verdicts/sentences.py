@@ -190,10 +190,11 @@ def _computes(one: SimpleNamespace) -> str:
 
 
 def _timers(one: SimpleNamespace) -> str:
+    logged = f" and {amount(one.logging_ns)} for log handlers" if one.logging_ns else ""
     said = (
         f"A timer around {one.function}{in_brackets(place(one.file, one.line))} reads {amount(one.read_ns)}, "
         f"{one.read_ns / one.own_ns:.0f} times the {amount(one.own_ns)} that it computes: it waits {amount(one.gil_ns)} for "
-        f"the GIL and {amount(one.run_queue_ns)} for a CPU."
+        f"the GIL{',' if logged else ' and'} {amount(one.run_queue_ns)} for a CPU{logged}."
     )
     if one.loop_share < NOT_THE_CAUSE:
         said += (

@@ -104,6 +104,7 @@ def test_hundreds_of_short_tasks_of_a_request_are_its_computing(traced_to: Begin
     assert [one.kind for one in told.situations if one.kind is Situation.COMPUTES_ON_LOOP]
 
 
+@pytest.mark.usefixtures("no_gc")
 def test_who_queues_for_a_worker_task_is_told_of_the_task_and_of_what_it_computes(traced_to: Begin) -> None:
     queue: asyncio.Queue[asyncio.Future[int]] = asyncio.Queue()
     waited_ns = []
