@@ -89,6 +89,12 @@ def attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
     return pd.Series(attributes_of(spans).column(key, ""), index=spans.index, dtype=object)
 
 
+def named_by(spans: pd.DataFrame, key: str, trace_key: str = "") -> "pd.Series[Any]":
+    """Return trace id and span id of the span that two attributes of each span name; without a trace id, in its own."""
+    trace_ids = attribute(spans, trace_key)
+    return trace_ids.mask(trace_ids == "", spans["trace_id"]).map(str) + "/" + attribute(spans, key).map(str)
+
+
 def attributes_of(spans: pd.DataFrame) -> Attributes:
     """Return the attributes of spans, which may be dicts."""
     column = spans["attributes"].array

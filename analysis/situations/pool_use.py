@@ -5,6 +5,7 @@ request 2          |--made--jobs--|              request 2      |-------jobs----
             one pool for each request                        one pool, made by the first request
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from math import nan
 from typing import Any, Final
@@ -12,10 +13,10 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.model import Analysis, attribute
+from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, SAVES
-from whywait.analysis.spans.awaited import awaits
+from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -37,7 +38,11 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
     yield from _own_pools(group, own[~of_library & (own["own_pool_share"] > MOST)].head(1))
     if Cause.POOL_QUEUE in group.significant and most < MANY:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
-    if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS and not _hops(group, own):
+    if (
+        most >= MANY
+        and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS
+        and not _hops(group, _in_turn(own))
+    ):
         yield Pattern(Situation.MANY_JOBS, None, _many_jobs(group, own.head(1)))
 
 
@@ -60,7 +65,8 @@ def _where_awaited(group: Group, own: pd.DataFrame) -> str:
         for found in spans["attributes"]
         if schema.CODE_FUNCTION in found
     ]
-    return max(places, key=places.count, default="")
+    ((most, _),) = Counter(places).most_common(1) or [("", 0)]
+    return most
 
 
 def _in_turn(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -68,8 +74,7 @@ def _in_turn(jobs: pd.DataFrame) -> pd.DataFrame:
     return own.sort_values("per_request", ascending=False, kind="stable")
 
 
-def _hops(group: Group, jobs: pd.DataFrame) -> bool:
-    own = _in_turn(jobs)
+def _hops(group: Group, own: pd.DataFrame) -> bool:
     return bool(len(own) and (own["per_request"] * own["mean_ns"]).sum() >= MIN_KNOWN * group.mean_wall_ns)
 
 
@@ -109,22 +114,22 @@ def sensitive_threads(group: Group) -> Iterator[Pattern]:
         group.most_of(Cause.POOL_QUEUE, lambda found: schema.POOL_FILE_SENSITIVE in str(found.get(schema.POOL_FILE)))
     ):
         yield Pattern(Situation.SENSITIVE_THREAD, Cause.POOL_QUEUE, {})
-    if Cause.BLOCKING_IO in group.significant and _one_by_one_ns(group) >= SAVES * group.mean_wall_ns:
+    if Cause.BLOCKING_IO in group.significant and one_by_one_ns(group) >= SAVES * group.mean_wall_ns:
         yield Pattern(Situation.SENSITIVE_THREAD, Cause.BLOCKING_IO, {})
 
 
-def _one_by_one_ns(group: Group) -> float:
-    """For how long, per request, one job ran pieces of `sync_to_async` that were all awaited before the first had ended:
+def one_by_one_ns(group: Group) -> float:
+    """Return for how long, per request, ns, one job ran pieces of `sync_to_async` that were all awaited before the first had ended:
     a synchronous middleware's, which has that thread and waits for an asynchronous view."""
     spans = group.own_spans
-    waits = spans.loc[[awaits(found, schema.FOR_SENSITIVE) for found in spans["attributes"]]]
-    waits = waits.assign(job=attribute(waits, schema.WAKER_SPAN_ID), of=attribute(waits, schema.ACTIVITY))
-    begun_by = attribute(spans, schema.SPAWNED_BY)[spans["span_id"].isin(waits["job"])]
-    begun_by.index = pd.Index(spans.loc[begun_by.index, "span_id"])
+    names, modules = attribute(spans, schema.FOR), attribute(spans, schema.FOR_MODULE)
+    waits = spans.loc[all_awaits(names, modules, schema.FOR_SENSITIVE)]
+    if waits.empty:
+        return 0.0
+    waits = waits.assign(job=named_by(waits, schema.WAKER_SPAN_ID), of=named_by(waits, schema.ACTIVITY))
+    begun_by = named_by(spans, schema.SPAWNED_BY).set_axis(spans["trace_id"].map(str) + "/" + spans["span_id"].map(str))
     pieces = waits[waits["of"] != waits["job"].map(begun_by)]
-    job = ["trace_id", "job"]
-    at_once = pieces[pieces["start_ns"] < pieces.groupby(job)["end_ns"].transform("min")]
-    ends = at_once.groupby(job)["end_ns"]
+    ends = pieces[pieces["start_ns"] < pieces.groupby("job")["end_ns"].transform("min")].groupby("job")["end_ns"]
     return float((ends.max() - ends.min()).sum()) / max(len(group.requests), 1)
 
 

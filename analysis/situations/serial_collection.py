@@ -12,11 +12,11 @@ and the moment at which a task reads a finished one cannot be observed.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
-from whywait.analysis.model import Analysis, attribute
+from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.tracer import schema
 
@@ -69,19 +69,19 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     jobs, runs, waits = (spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT))
     jobs = jobs.assign(job_id=jobs["trace_id"] + "/" + jobs["span_id"])
     waits = waits[attribute(waits, schema.WAKER_SPAN_ID) != ""]
-    waits = waits[_named(waits, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID).isin(jobs["job_id"])]
+    waits = waits[named_by(waits, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID).isin(jobs["job_id"])]
     if runs.empty or waits.empty:
         return None
     # columns with gaps are floats: relative to the first span, they are exact to the nanosecond
     origin = int(spans["start_ns"].min())
-    done = (runs["end_ns"] - origin).groupby(_named(runs, schema.ACTIVITY)).max()
-    last = waits.sort_values("end_ns").groupby(_named(waits, schema.ACTIVITY)).tail(1)
-    last = last.set_index(_named(last, schema.ACTIVITY))
+    done = (runs["end_ns"] - origin).groupby(named_by(runs, schema.ACTIVITY)).max()
+    last = waits.sort_values("end_ns").groupby(named_by(waits, schema.ACTIVITY)).tail(1)
+    last = last.set_index(named_by(last, schema.ACTIVITY))
     table = pd.DataFrame(
         {
             "trace_id": jobs["trace_id"],
             "name": jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
-            "collector": _named(jobs, schema.SPAWNED_BY),
+            "collector": named_by(jobs, schema.SPAWNED_BY),
             "done": jobs["job_id"].map(done),
             "taken": jobs["end_ns"] - origin,
         }
@@ -89,7 +89,7 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     table["last_wait"] = table["collector"].map(last["end_ns"] - origin)
     # its result also waits until its waiter continues, but no other order would handle it sooner
     table["waited_for"] = jobs["job_id"] == table["collector"].map(
-        _named(last, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID)
+        named_by(last, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID)
     )
     table = table.dropna(subset=["done", "last_wait"]).sort_values(["trace_id", "collector", "taken"])
     following = table.groupby(["trace_id", "collector"])["taken"].shift(-1)
@@ -98,9 +98,3 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     table["lay"] = table["taken"] - table["done"]
     early = (table["done"] < table["last_wait"]) & (table["taken"] >= table["last_wait"])
     return table[early & ~table["waited_for"] & (table["lay"] >= LEAST_NS)]
-
-
-def _named(spans: pd.DataFrame, key: str, trace_key: str = "") -> "pd.Series[Any]":
-    """Return trace id and span id of the span that two attributes of each span name; without a trace id, in its own."""
-    trace_ids = attribute(spans, trace_key)
-    return trace_ids.mask(trace_ids == "", spans["trace_id"]).map(str) + "/" + attribute(spans, key).map(str)

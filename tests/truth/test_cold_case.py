@@ -33,6 +33,7 @@ ROUNDS: Final = {1: 32, 4: 8, 16: 3, 64: 2}  # requests of each client; a predic
 OTHERS: Final = 0.2  # of a CPU, used by other programs: then the GIL is not what saturates first
 NOTHING: Final = 0.25  # of p50: what a change brings that brings nothing, on a machine that does other things, too
 BATCH: Final = 0.25  # error of the batch's p50 at the median number of clients; aimed at: 0.15
+HOLD: Final = 0.85  # of the intervals, over two recordings; over one all
 NEAR: Final = 1.15  # of the service's own clocks, against the tracer's
 SETTLED_S: Final = 0.6  # the spans of what is kept are built meanwhile
 
@@ -220,11 +221,16 @@ def test_the_interpreter_is_the_limit_and_what_a_batch_brings(
         assert words.startswith("The GIL is the limit: each POST /to_thread needs it for")
         assert "More threads or a larger pool cannot help; less Python per request or more processes can." in words
     outcomes = batches(found)
-    if median(error for error, _ in outcomes) >= BATCH:  # a few dozen requests vary: another recording decides with it
+    if not fits(
+        outcomes, 1.0
+    ):  # a few dozen requests vary, and a 95% interval fails now and then: another recording decides
         outcomes += batches(recorded(tmp_path))
-    outside = [error for error, holds in outcomes if not holds]
-    assert len(outside) <= len(outcomes) / 4, outcomes  # one in twenty may fail by what a 95% interval is
-    assert median(error for error, _ in outcomes) < BATCH, outcomes
+        assert fits(outcomes, HOLD), outcomes
+
+
+def fits(outcomes: list[tuple[float, bool]], hold: float) -> bool:
+    """Return whether the errors are within the bound, and this share of the intervals holds."""
+    return median(error for error, _ in outcomes) < BATCH and fmean(holds for _, holds in outcomes) >= hold
 
 
 def batches(found: Found) -> list[tuple[float, bool]]:

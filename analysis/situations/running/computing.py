@@ -59,7 +59,7 @@ def computing(group: Group) -> Iterator[Pattern]:
         often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
         whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"
         shown_in = _inside(shown, attributes, name) if is_its else ""
-        inside = f" in {called(attributes) or shown_in}" if called(attributes) or shown_in else ""
+        inside = f" in {known}" if (known := called(attributes) or shown_in) else ""
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
             "inside": shown_in, "mean_ns": ns / group.count, "share": ns / whole_ns,

@@ -6,12 +6,12 @@ timer     |<----------------------- reads ----------------------->|
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.model import attribute
+from whywait.analysis.model import attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.tracer import schema
@@ -32,8 +32,8 @@ def timers(group: Group) -> Iterator[Pattern]:
     runs = spans[attribute(spans, schema.KIND) == schema.KIND_RUN]
     measured = {name: pd.to_numeric(attribute(runs, key)).fillna(0.0) for name, key in _NUMBERS.items()}
     logging = spans[attribute(spans, schema.WAIT) == schema.WAIT_LOGGING]
-    logged = (logging["end_ns"] - logging["start_ns"]).groupby(_activity(logging)).sum()
-    measured["logging_ns"] = _activity(runs).map(logged).fillna(0.0)
+    logged = (logging["end_ns"] - logging["start_ns"]).groupby(named_by(logging, schema.ACTIVITY)).sum()
+    measured["logging_ns"] = named_by(runs, schema.ACTIVITY).map(logged).fillna(0.0)
     table = runs[["name"]].assign(read_ns=runs["end_ns"] - runs["start_ns"], **measured)
     sums = table.groupby("name").sum()
     misleads = (sums["read_ns"] >= TIMES * sums["own_ns"]) & (sums["own_ns"] > 0)
@@ -50,8 +50,3 @@ def timers(group: Group) -> Iterator[Pattern]:
         where = {"file": str(first.get(schema.CODE_FILE, "")), "line": first.get(schema.CODE_LINE)}
         share = sum(group.shares.get(cause, 0.0) for cause in _ASYNCIO)
         yield Pattern(Situation.TIMERS, None, {"function": name, **where, **means, "loop_share": share})
-
-
-def _activity(spans: pd.DataFrame) -> "pd.Series[Any]":
-    own = list(zip(spans["trace_id"], attribute(spans, schema.ACTIVITY), strict=True))
-    return pd.Series(own, index=spans.index, dtype=object)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from tests.analysis.fabricate import MS, analysis_of
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.pool_use import pool_use
+from whywait.analysis.situations.pool_use import one_by_one_ns, pool_use
 from whywait.analysis.situations.situation import Situation, numbers
 from whywait.analysis.verdicts.judgement import judge
 from whywait.tracer import schema
@@ -52,6 +53,21 @@ def test_very_many_jobs_in_turn_of_several_functions_are_told_together(
     if is_told:
         assert (found[0]["function"], found[0]["per_request"]) == ("close, open and read", 450)
         assert judged.reasons[0].remedy.key == "loop_wakeup/thread_hops"
+
+
+@pytest.mark.parametrize("traces", [["a"], ["a", "b"]], ids=["one", "two with equal span ids"])
+def test_pieces_of_one_job_are_those_of_its_trace(traces: list[str]) -> None:
+    """Two pieces end at 50 and 100 ms, on a job that another task began."""
+    job = {schema.KIND: schema.KIND_JOB, schema.SPAWNED_BY: "1"}
+    asked = {schema.FOR: "SyncToAsync.__call__", schema.FOR_MODULE: "asgiref.sync", schema.WAKER_SPAN_ID: "9"}
+    drawn = [("9", 100, job), ("3", 50, asked | {schema.ACTIVITY: "5"}), ("4", 100, asked | {schema.ACTIVITY: "6"})]
+    spans = [
+        {"trace_id": trace, "span_id": span_id, "start_ns": 0, "end_ns": ms * MS, "attributes": said}
+        for trace in traces
+        for span_id, ms, said in drawn
+    ]
+    group: Any = SimpleNamespace(own_spans=pd.DataFrame(spans), requests=traces)
+    assert one_by_one_ns(group) == 50 * MS
 
 
 def own_pools(found: Analysis) -> list[Mapping[str, Any]]:
