@@ -199,7 +199,9 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 # the function of an installed library that the user's code (code.*) called, if one stands between both
 FOR_CALL: Final = "whywait.for.call"  # on blocks, in most samples
 FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as a client library's, in the same trace
-FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
+# the import package of that function: "httpx"; on blocks, without it, the library's that ran there for the function that
+# answers, outside its code
+FOR_PACKAGE: Final = "whywait.for.package"
 FOR_ADDRESS: Final = "whywait.for.address"  # whom an HTTP client asks: method and host, "GET rates:8080"
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
@@ -223,6 +225,7 @@ PACKAGE_PACES: Final = (
     r"(?:aiolimiter|asynciolimiter|asyncio_throttle|throttler|aiothrottle|pyrate_limiter|aiometer|ratelimit)$"
 )
 PACKAGE_DATABASE: Final = r"(?:sqlalchemy|asyncpg|psycopg|psycopg_pool|aiomysql|asyncmy|aiosqlite|oracledb|tortoise)$"
+PACKAGE_CLIENT: Final = r"(?:httpx|httpcore|aiohttp|niquests|grpc|aiobotocore|aioboto3|openai|anthropic)$"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
 # before Python 3.12 it awaits in a task of its own, which its time limit cancels

@@ -67,6 +67,8 @@ class Situation(StrEnum):
     THREAD_HOPS = "thread_hops"
     DATABASE = "database"
     LARGE_ANSWER = "large_answer"
+    OTHER_SERVICE = "other_service"
+    PAUSE = "pause"
     SLOW_READER = "slow_reader"
     SERIAL_AWAITS = "serial_awaits"
     RATE_LIMIT = "rate_limit"

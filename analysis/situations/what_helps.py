@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
@@ -88,10 +89,11 @@ IN_THREAD: Final[Table] = (
      "make the call shorter, start it earlier, or cache. Its time limit must be in the call itself: one around it cannot "
      "stop a thread (anyio's abandon_on_cancel=True only stops waiting for it)"),
 )  # fmt: skip
-# where it computes, whose code, which function, how often, in which library's function -> what to do
+# where it computes, whose code, which function, how often, in which library's function (or beside: the library's runs for
+# the function, outside its code) -> what to do
 FASTER: Final[Table] = (
     (r" in multiprocessing\.BaseProxy", f"In {{function}}: {_ONE_PROXY}."),
-    (r" in (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
+    (r" (?:in|beside) (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
      "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
      "select columns instead of whole objects (select(Order.id, Order.total)), whose rows are far lighter."),
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
@@ -103,6 +105,13 @@ FASTER: Final[Table] = (
     (r"\.__(?:init|new|post_init)__ in most requests$",
      "{function} makes an object in each request: where it is the same for all of them, make it once, at start-up, and keep it. "
      "Else make that faster (vectorise, cache, batch), or in a process pool."),
+    (r" beside (?:pydantic\w*|json|ujson|orjson|msgspec|marshmallow)\.",
+     "The framework checks and converts there what {function} takes or returns: take and send less at once (pages, fewer fields), or "
+     "return a Response of its own that has the bytes already, which is neither checked nor converted. Else make that in a process "
+     "pool."),
+    (r" beside ",
+     "That is not {function}'s own code: a library works there for it, before or after it runs. Give it less to do (smaller bodies "
+     "and answers, fewer middlewares and dependencies). Where only the first requests take so long, send one at start-up."),
     (r"^loop",
      "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
      "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "
@@ -169,6 +178,22 @@ def in_thread(attributes: Mapping[str, Any]) -> str:
 
 def _call_of(attributes: Mapping[str, Any]) -> str:
     return " ".join(str(attributes.get(key) or "") for key in _CALLS)
+
+
+def faster(on: str, function: str, file: str, attributes: Mapping[str, Any], inside: str = "", often: str = "") -> str:
+    """Return what to do about a function that computes: on a "loop", "thread" or "process", as a span with these attributes
+    shows, inside a library's function."""
+    whose = "library's" if in_library(file) else "user's"
+    if is_outside(attributes):
+        inside = f" beside {attributes[schema.FOR_PACKAGE]}.{inside}"
+    elif inside := called(attributes) or inside:
+        inside = f" in {inside}"
+    return look_up(FASTER, f"{on} {whose} {file}:{function}{often}{inside}").format(function=function)
+
+
+def is_outside(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a block with these attributes is a library's work for the user's function, outside its code."""
+    return schema.FOR_PACKAGE in attributes and schema.FOR_CALL not in attributes
 
 
 def instead_of(attributes: Mapping[str, Any]) -> str:

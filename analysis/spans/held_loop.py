@@ -1,6 +1,6 @@
 """Blocks of the event loop: those by work of no request are traces of their own, without an activity."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,16 @@ def loop_blocks(spans: pd.DataFrame) -> pd.DataFrame:
     ]  # fmt: skip
     places = pd.DataFrame(named, columns=["function", "file", "line"], index=blocks.index)
     return blocks.join(places).assign(ns=blocks["end_ns"] - blocks["start_ns"])
+
+
+def longest_block(spans: pd.DataFrame, function: str, file: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and attributes of the longest block of a function; "" and none where there is none."""
+    own = (attribute(spans, schema.CODE_FUNCTION) == function) & (attribute(spans, schema.CODE_FILE) == file)
+    own &= attribute(spans, schema.KIND) == schema.KIND_BLOCK
+    if not own.any():
+        return "", {}
+    (longest,) = spans[own].assign(ns=spans["end_ns"] - spans["start_ns"]).nlargest(1, "ns").to_dict("records")
+    return str(longest["name"]), longest["attributes"]
 
 
 def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:

@@ -113,8 +113,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Connections are held while code computes ({doing}): give a connection back before that; more would only hide it."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_WAIT, "It blocks the loop {doing}: {how}."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_COMPUTE,
-     "It computes on the loop ({doing}): move it off the loop, to a ProcessPoolExecutor (to a thread, if it is native code that "
-     "releases the GIL), or cut it into awaits."),
+     "It computes on the loop ({doing}). {how}"),
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.BLOCKING_IO), Situation.RATE_LIMIT,
      "A rate makes them wait, not what is done under it: raise the rate of {limiter}, if the other side allows more; ask less "
      "(cache, several questions in one); or refuse early where the wait would be long."),
@@ -135,6 +134,12 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO,), Situation.DATABASE,
      "The database takes this long: look at the statement's plan (EXPLAIN), and whether it waits for a lock, as of a row "
      "that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside."),
+    ((Cause.AWAIT_IO,), Situation.OTHER_SERVICE,
+     "The other side takes this long to answer: look at what it does meanwhile (its own traces or logs). Here: ask earlier, beside "
+     "what does not need the answer (asyncio.gather), or less often (a cache), and set a time limit."),
+    ((Cause.AWAIT_IO,), Situation.PAUSE,
+     "The code pauses there itself: make the pause shorter, or leave it out. Where it stands for something to be there, await "
+     "that itself (a task, a future, an asyncio.Event)."),
     ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: {how}."),

@@ -181,7 +181,7 @@ def _cpu_rivals(found: Pattern) -> str:
 def _computes(one: SimpleNamespace) -> str:
     at = in_brackets(place(one.file, one.line))
     runs = {"loop": "on the event loop", "thread": "on a worker thread", "process": "in a worker process"}[one.on]
-    inside = f", in {one.inside}" if one.inside else ""
+    inside = ", outside its own code" * one.outside + (f", in {one.inside}" if one.inside else "")
     said = f"{one.function}{at} computes {runs}{inside}: {amount(one.mean_ns)} per request, in {one.per_request:.3g} "
     said += "stretch" if one.per_request == 1 else "stretches"
     if one.stopped:

@@ -156,6 +156,11 @@ def package_of(filename: str) -> str:
     return ""
 
 
+def root_package(filename: str) -> str:
+    """The import package of a library's file, of the standard library too: "pydantic", "json"."""
+    return module_of(filename).partition(".")[0]
+
+
 def is_ours(filename: str) -> bool:
     return filename.startswith(_OURS)
 

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import root_package
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.loop import Block, users_place
@@ -21,7 +22,9 @@ def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
     name = "ran on the loop" if block.sample is None else f"{s.BLOCK_SPAN_PREFIX}{block.sample.place.function}"
     sample = block.sample
     if sample is not None:
-        sample = sample._replace(place=users_place(sample.place, activity.request))
+        place = users_place(sample.place, activity.request)
+        if place is not sample.place:
+            sample = sample._replace(place=place, call=("", root_package(sample.place.file)))
     about = AboutBlock(activity.span_id, _off_cpu_in_block(drawing, activity, block), sample)
     drawing.add(name, activity, block.parent_id, block.start_ns, block.end_ns, about)
 

@@ -11,8 +11,9 @@ from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
-from whywait.analysis.situations.what_helps import instead_of, is_lock, limit_of
+from whywait.analysis.situations.what_helps import faster, instead_of, is_lock, limit_of
 from whywait.analysis.spans.awaited import awaits
+from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -86,6 +87,8 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
     if chief["at"] == chief["span_id"]:  # what the holder does is all that is known of the wait: no limit has a name
         how = "how many of what they take and give back there are"
+    if cause is Cause.LOOP_BUSY and kind is Situation.HOLDERS_COMPUTE:
+        how = _faster(group, str(chief["stood"]), str(chief["stood_file"]))
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
     found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": is_lock(wait)}
@@ -95,6 +98,17 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
     return Pattern(kind, cause, found)
+
+
+def _faster(group: Group, function: str, file: str) -> str:
+    """What helps about the function that computes on the loop, as its longest block in the trace that was waited for most shows."""
+    waits = group.culprits_of(Cause.LOOP_BUSY)
+    traces = (
+        waits[(waits["culprit"] == function) & (waits["culprit_file"] == file)].groupby("culprit_trace_id")["ns"].sum()
+    )
+    chief = traces.idxmax() if len(traces) else ""
+    name, attributes = longest_block(group.spans[group.spans["trace_id"] == chief], function, file)
+    return faster("loop", function, file, attributes, name.removeprefix(schema.BLOCK_SPAN_PREFIX))
 
 
 def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:

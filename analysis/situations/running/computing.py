@@ -10,7 +10,8 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
-from whywait.analysis.situations.what_helps import FASTER, called, look_up
+from whywait.analysis.situations.what_helps import faster, is_outside
+from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -53,19 +54,21 @@ def computing(group: Group) -> Iterator[Pattern]:
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         shown = str(rows.groupby("span_name")["ns"].sum().idxmax())
         longest = rows[rows["span_name"] == shown].nlargest(1, "ns").iloc[0]
-        attributes = _attributes(around, longest["culprit_span_id"])
-        is_its = _attributes(around, bare[longest["span_id"]]).get(schema.CODE_FUNCTION, name) == name
+        _, attributes = _span(around, longest["culprit_span_id"])
+        shown, of_shown = _span(around, bare[longest["span_id"]])
+        if of_shown.get(schema.WAIT) == schema.WAIT_LOOP_BUSY:  # for a task of its own, which computes
+            shown, attributes = longest_block(group.own_spans, name, file)
+            of_shown = attributes
+        is_its = of_shown.get(schema.CODE_FUNCTION, name) == name
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
-        whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"
         shown_in = _inside(shown, attributes, name) if is_its else ""
-        inside = f" in {known}" if (known := called(attributes) or shown_in) else ""
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
-            "inside": shown_in, "mean_ns": ns / group.count, "share": ns / whole_ns,
+            "inside": shown_in, "outside": is_outside(attributes), "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
-            "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}{often}{inside}").format(function=name),
+            "on": on, "how": faster(on, name, file, attributes, shown_in, often),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
 
@@ -85,8 +88,10 @@ def spins(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.SPINS, None, {"where": f"{function}{in_brackets(place(file, line))}", **sums})
 
 
-def _attributes(spans: pd.DataFrame, span_id: str) -> dict[str, Any]:
-    return next(iter(spans.loc[spans["span_id"] == span_id, "attributes"]), {})
+def _span(spans: pd.DataFrame, span_id: str) -> tuple[str, dict[str, Any]]:
+    """The name and attributes of a span."""
+    found = spans[spans["span_id"] == span_id]
+    return next(zip(found["name"], found["attributes"], strict=True), ("", {}))
 
 
 def _inside(shown: str, attributes: dict[str, Any], function: str) -> str:
@@ -95,4 +100,5 @@ def _inside(shown: str, attributes: dict[str, Any], function: str) -> str:
     if call := attributes.get(schema.FOR_CALL):
         return f"{call} ({attributes.get(schema.FOR_PACKAGE)})"
     found = shown.removeprefix(schema.BLOCK_SPAN_PREFIX)
-    return found if found != function and (found != shown or is_librarys(attributes)) else ""
+    said = found if found != function and (found != shown or is_librarys(attributes)) else ""
+    return f"{said} ({package})" if said and (package := attributes.get(schema.FOR_PACKAGE)) else said

@@ -120,12 +120,13 @@ def signals(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.SIGNAL, cause, {"who": "".join(who)})
 
 
-def databases(group: Group) -> Iterator[Pattern]:
-    """Yield whether most of what is awaited are answers of a database, or bodies of answers that have begun."""
-    if len(group.most_of(Cause.AWAIT_IO, lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY)):
-        yield Pattern(Situation.LARGE_ANSWER, Cause.AWAIT_IO, {})
-    if len(group.most_of(Cause.AWAIT_IO, lambda found: _is_of(found, schema.PACKAGE_DATABASE))):
-        yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
+def awaited_answers(group: Group) -> Iterator[Pattern]:
+    """Yield what most of what is awaited is: bodies of answers that have begun, answers of a database or of another service,
+    or pauses of the code's own."""
+    for kind, is_one in _ANSWERS.items():
+        if len(group.most_of(Cause.AWAIT_IO, is_one)):
+            yield Pattern(kind, Cause.AWAIT_IO, {})
+            return
 
 
 def slow_readers(group: Group) -> Iterator[Pattern]:
@@ -178,9 +179,23 @@ def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
     return cut and awaits(attributes, schema.FOR_HELD)
 
 
+def _is_pause(attributes: dict[str, Any]) -> bool:
+    return (
+        awaits(attributes, schema.FOR_SLEEP) and schema.FOR_CALL not in attributes and schema.FOR_TASK not in attributes
+    )
+
+
 def _is_paced(attributes: dict[str, Any]) -> bool:
     return _is_of(attributes, schema.PACKAGE_PACES)
 
 
 def _is_of(attributes: dict[str, Any], packages: str) -> bool:
     return re.match(packages, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None
+
+
+_ANSWERS: Final[dict[Situation, Callable[[dict[str, Any]], bool]]] = {
+    Situation.LARGE_ANSWER: lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY,
+    Situation.DATABASE: lambda found: _is_of(found, schema.PACKAGE_DATABASE),
+    Situation.OTHER_SERVICE: lambda found: _is_of(found, schema.PACKAGE_CLIENT),
+    Situation.PAUSE: _is_pause,
+}

@@ -272,7 +272,7 @@ def blocked(awaited: str) -> Verdict:
 @pytest.mark.parametrize(
     ("awaited", "wanted", "words"),
     [
-        ("", Situation.HOLDERS_COMPUTE, "ProcessPoolExecutor"),
+        ("", Situation.HOLDERS_COMPUTE, "Move long off the event loop: to a process pool"),
         ("time.sleep", Situation.HOLDERS_WAIT, "await asyncio.sleep(...)"),
         ("socket.recv_into", Situation.HOLDERS_WAIT, "use an asynchronous client"),
         ("subprocess.communicate", Situation.HOLDERS_WAIT, "asyncio.create_subprocess_exec"),
@@ -284,6 +284,17 @@ def test_what_blocks_the_loop_is_replaced_by_what_it_does(awaited: str, wanted: 
     found = blocked(awaited)
     assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{wanted}"
     assert words in found.remedy
+
+
+def test_a_librarys_work_for_an_endpoint_that_blocks_the_loop_is_not_moved_but_made_less() -> None:
+    """Its block has the name of the library's function, and the endpoint's place: the endpoint was not on the stack."""
+    place = {schema.CODE_FUNCTION: "theirs", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    more = {
+        "b": BLOCKED_BY_LONG | {schema.BLOCKER_FILE: "/srv/app.py"}, "long": place | {schema.FOR_PACKAGE: "pydantic"},
+    }  # fmt: skip
+    found = told(BLOCKED_LOOP.format(cpu=12), more)
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_compute"
+    assert "neither checked nor converted" in found.remedy
 
 
 @pytest.mark.parametrize(
@@ -425,7 +436,27 @@ def test_one_that_takes_much_longer_is_one_of_them_and_does_not_hide_the_others(
 
 
 def test_where_one_has_nearly_all_of_the_time_the_others_do_not_matter() -> None:
-    assert key(in_turn([20] * 6 + [300]), Cause.AWAIT_IO) == "await_io"
+    assert key(in_turn([20] * 6 + [300]), Cause.AWAIT_IO) == "await_io/pause"
+
+
+@pytest.mark.parametrize(
+    ("awaited", "facts", "kind", "words"),
+    [
+        ("sleep", {}, "/pause", "The code pauses there itself"),
+        ("sleep", {schema.FOR_CALL: "wait_until", schema.FOR_PACKAGE: "made_up"}, "", "Start what is awaited earlier"),
+        ("sleep", {schema.FOR_TASK: "refresher"}, "/by_task", "a task of no request"),
+        ("Event.wait", {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx"}, "/other_service",
+         "The other side takes this long to answer"),
+        ("Future", {schema.FOR_CALL: "Connection.fetch", schema.FOR_PACKAGE: "asyncpg"}, "/database", "EXPLAIN"),
+        ("Future", {}, "", "Start what is awaited earlier"),
+    ],
+)  # fmt: skip
+def test_what_helps_about_one_await_depends_on_what_is_awaited(
+    awaited: str, facts: dict[str, Any], kind: str, words: str
+) -> None:
+    found = in_turn([120], awaited, "timer" if awaited == "sleep" else "io", **facts)
+    assert key(found, Cause.AWAIT_IO) == f"await_io{kind}"
+    assert words in found.remedy
 
 
 def test_calls_of_a_client_one_after_another_are_no_stream_that_it_reads() -> None:
@@ -461,10 +492,10 @@ def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
     found = in_turn([20, 21, 20, 24, 20], "DataQueue.read", "io", **called)
     assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
     found = in_turn([20, 21, 20, 24, 20], "DataQueue.read", "io", **called | {schema.FOR_CALL: "ClientResponse.read"})
-    assert key(found, Cause.AWAIT_IO) == "await_io"
+    assert key(found, Cause.AWAIT_IO) == "await_io/other_service"
 
 
-@pytest.mark.parametrize(("step", "remedy_key"), [(schema.STEP_CONNECT, "/retries"), ("", "")])
+@pytest.mark.parametrize(("step", "remedy_key"), [(schema.STEP_CONNECT, "/retries"), ("", "/other_service")])
 def test_a_client_that_sleeps_while_it_connects_tries_again(step: str, remedy_key: str) -> None:
     client = {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx", schema.FOR_STEP: step}
     assert key(in_turn([60], **client), Cause.AWAIT_IO) == f"await_io{remedy_key}"
@@ -535,7 +566,7 @@ def test_pauses_of_a_library_that_tries_again(package: str, lengths: list[int], 
     assert key(in_turn(lengths, **library), Cause.AWAIT_IO) == f"await_io{remedy_key}"
 
 
-@pytest.mark.parametrize(("package", "remedy_key"), [("arq", "/polling"), ("", "")])
+@pytest.mark.parametrize(("package", "remedy_key"), [("arq", "/polling"), ("", "/pause")])
 def test_one_pause_of_a_library_s_own_loop_is_polling(package: str, remedy_key: str) -> None:
     library = {schema.FOR_CALL: "Job.result", schema.FOR_PACKAGE: package} if package else {}
     found = in_turn([480], **library, **{schema.FOR_STEP: schema.STEP_PAUSE})
@@ -607,7 +638,7 @@ def test_three_like_awaits_are_told_where_they_are_much_of_the_request(lengths: 
 def test_the_parts_of_one_answer_are_no_calls_one_after_another(step: str, *, is_serial: bool) -> None:
     call = {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx", schema.FOR_STEP: step}
     found = in_turn([20] * 5, "SocketStream.receive", "io", **call)
-    assert kinds(found) == [Situation.SERIAL_AWAITS if is_serial else Situation.LARGE_ANSWER]
+    assert kinds(found)[0] == (Situation.SERIAL_AWAITS if is_serial else Situation.LARGE_ANSWER)
     assert ("waiting for AsyncClient.get (httpx): body of the answer, in fetch" in found.text) is not is_serial
 
 
@@ -636,8 +667,9 @@ def test_many_calls_of_one_library_one_after_another_are_round_trips(package: st
 )  # fmt: skip
 def test_what_follows_from_one_another_is_no_such_case(lengths: list[int], awaited: str, waker: str) -> None:
     found = in_turn(lengths, awaited, waker)
-    assert key(found, Cause.AWAIT_IO) == "await_io"
-    assert kinds(found) == []
+    pauses = [Situation.PAUSE] * (awaited == "sleep")
+    assert key(found, Cause.AWAIT_IO) == "await_io" + "/pause" * len(pauses)
+    assert kinds(found) == pauses
 
 
 SYNC_MIDDLEWARE = """
@@ -999,5 +1031,5 @@ def test_every_sentence_can_be_made() -> None:
 
 
 def test_without_a_detail_no_empty_parentheses_are_left() -> None:
-    found = Pattern(Situation.HOLDERS_COMPUTE, Cause.LOOP_BUSY, {"doing": "", "share": 1.0, "how": ""})
-    assert remedy(Cause.LOOP_BUSY, (found,)).text.startswith("It computes on the loop: move it off the loop")
+    found = Pattern(Situation.HOLDERS_COMPUTE, Cause.LOOP_BUSY, {"doing": "", "share": 1.0, "how": "Move it."})
+    assert remedy(Cause.LOOP_BUSY, (found,)).text == "It computes on the loop. Move it."

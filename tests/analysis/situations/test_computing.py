@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.analysis.drawing import UNIT_NS, drawn
+from tests.analysis.drawing import UNIT_NS, drawn, trace_id
 from whywait import analysis
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Situation
@@ -60,6 +60,42 @@ def test_what_makes_objects_of_rows_in_a_greenlet_is_told_by_the_blocks_name() -
     found, (computes,) = told(ON_LOOP, {"b1": SCORE, "b2": SCORE}, names)
     assert computes.inside == "Session.execute"
     assert "In score SQLAlchemy makes an object of each row" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("package", "remedy"), [("pydantic", "neither checked nor converted"), ("fastapi", "That is not score's own code")]
+)
+def test_what_a_library_computes_for_the_function_outside_its_code_is_told_so(package: str, remedy: str) -> None:
+    """As when an answer is validated: the function's own frame is gone, and it cannot be moved anywhere."""
+    names = dict.fromkeys(("b1", "b2"), f"{schema.BLOCK_SPAN_PREFIX}TypeAdapter.validate_python")
+    found, (computes,) = told(ON_LOOP, dict.fromkeys(("b1", "b2"), SCORE | {schema.FOR_PACKAGE: package}), names)
+    assert computes.outside
+    said = f"computes on the event loop, outside its own code, in TypeAdapter.validate_python ({package}): 14.0 ms"
+    assert said in found.text
+    assert remedy in found.remedy
+    assert "process pool, or make it faster" not in found.remedy
+
+
+IN_A_TASK_OF_ITS_OWN = """
+    server GET         |-----------------|
+    task   root GET    |-----------------|   cpu=1
+    wait   w    root    |--------------|     type=loop_busy
+    task   sub  root    |---------------|    cpu=14
+    block  b1   sub     |--------------|     cpu=14
+"""
+
+
+def test_what_a_task_of_its_own_computes_is_told_by_its_block() -> None:
+    """As with Starlette's middlewares: the request's first task waits for the one in which the endpoint runs."""
+    names = {"b1": f"{schema.BLOCK_SPAN_PREFIX}TypeAdapter.validate_python"}
+    blocker = {
+        schema.BLOCKER_FUNCTION: "score", schema.BLOCKER_FILE: "/app/rank.py", schema.BLOCKER_LINE: 9,
+        schema.BLOCKER_TRACE_ID: trace_id("a"), schema.BLOCKER_SPAN_ID: f"{4:016x}",
+    }  # fmt: skip
+    more = {"w": blocker, "b1": SCORE | {schema.FOR_PACKAGE: "pydantic"}}
+    found, (computes,) = told(IN_A_TASK_OF_ITS_OWN, more, names)
+    assert computes.inside == "TypeAdapter.validate_python (pydantic)"
+    assert "neither checked nor converted" in found.remedy
 
 
 def test_the_function_that_computes_on_the_loop_is_the_answer() -> None:
