@@ -250,6 +250,7 @@ FOR_REQUEST_CALLS: Final = (
 )  # fmt: skip
 # in the module, function and call of a wait: a message to a websocket's client
 FOR_WEBSOCKET_SEND: Final = r"(?i)(?:websocket|ws_stream).*(?:send|drain)"
+FOR_DRAIN: Final = r"asyncio\.streams\.StreamWriter\.drain$"  # until the other side has read enough
 FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
 # a process that ends is waited for by asyncio, in a thread of its own before Python 3.12

@@ -58,6 +58,7 @@ class Situation(StrEnum):
     CONNECTS = "connects"
     CONSUMER = "consumer"
     BY_TASK = "by_task"
+    BY_THREAD = "by_thread"
     LARGE_TRANSFER = "large_transfer"
     STAMPEDE_WORK = "stampede_work"
     HOLDS_ONE = "holds_one"

@@ -156,6 +156,15 @@ def look_up(table: Table, text: str) -> str:
     return next((words for pattern, words in table if re.search(pattern, text)), "")
 
 
+def holds_less(in_use: bool) -> str:
+    """Return how a connection is held for less time: where it is in use all that time, or where other things are done, too."""
+    if in_use:
+        return (
+            ", and are in use there: make what is asked shorter, or ask less often (a cache, one question for several)"
+        )
+    return ": do less there while one is held (acquire it later, release it sooner)"
+
+
 def is_lock(attributes: Mapping[str, Any]) -> bool:
     """Return whether a wait with these attributes waited for a lock, of asyncio, anyio or threads: one at a time has it."""
     return any(_LOCK.search(str(attributes.get(key) or "")) for key in (schema.FOR, schema.LOCK_KIND))

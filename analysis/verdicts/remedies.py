@@ -61,6 +61,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Requests wait for {task}, a task of no request, while it does this ({doing}): make that shorter, or begin it before it "
      "is needed. What {task} need not wait for itself, such as what it does with each message, it can hand to a task of its own "
      "(asyncio.create_task), so that the next one is not behind it."),
+    ((Cause.LIMITER_WAIT,), Situation.BY_THREAD,
+     "Requests wait until {who}, in {thread}, gives what they wait for: make that shorter, let it do several at once (a batch), "
+     "let several threads do it, or begin it before it is needed."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
      "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
@@ -104,8 +107,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
      "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),
     ((Cause.CONNECTION_WAIT,), Situation.CONNECTIONS_HELD,
-     "The connections were held in {holder} for {share:.0%} of the wait: do less there while one is held (acquire it "
-     "later, release it sooner), or raise {knob} ({size} now), if the server accepts more connections."),
+     "The connections were held in {holder} for {share:.0%} of the wait{less}, or raise "
+     "{knob} ({size} now), if the server accepts more connections."),
     ((Cause.CONNECTION_WAIT,), Situation.HOLDERS_WAIT,
      "The connections are in use ({doing}): make that shorter, give a connection back before other awaits, or raise the "
      "limit ({how}), if the server accepts more."),

@@ -9,8 +9,9 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
+from whywait.analysis.situations.what_helps import holds_less
 from whywait.analysis.text import in_brackets, place
-from whywait.tracer.schema import POOL_KNOB, POOL_SIZE, SPAWNED_BY
+from whywait.tracer.schema import FOR_PACKAGE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
 
 
 def holds_one(group: Group) -> Iterator[Pattern]:
@@ -35,6 +36,23 @@ def holds_one(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.HOLDS_ONE, cause, found)
 
 
+def _in_use(group: Group, waits: pd.DataFrame) -> bool:
+    """Whether those who had the connections were in calls of the pool's own library for most of the time, and did nothing
+    else meanwhile."""
+    holders = group.holders
+    own = holders[
+        (holders["cause"] == Cause.CONNECTION_WAIT) & (holders["endpoint"] == group.endpoint) & (holders["did"] != "")
+    ]
+    (longest,) = group.attributes_of(waits.nlargest(1, "amount_ns"))
+    asked = own["at"].map(lambda at: _library(group.attributes.get(str(at), {})))
+    return bool(own.loc[(asked == _library(longest)) & (asked != ""), "ns"].sum() >= MIN_HELD * own["ns"].sum() > 0)
+
+
+def _library(attributes: dict[str, Any]) -> str:
+    """The client's library: "psycopg", also of its pool."""
+    return str(attributes.get(FOR_PACKAGE) or "").removesuffix("_pool")
+
+
 def connections_held(group: Group) -> Iterator[Pattern]:
     """Yield the pool that these requests wait for longest, and the code that holds its connections."""
     waits = group.of(Cause.CONNECTION_WAIT)
@@ -48,7 +66,13 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     at: Any = by_place.idxmax()
     holder = f"{at[0]}{in_brackets(place(at[1], int(at[2])))}"
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
-    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share}
+    said = {
+        "knob": str(pool[0]),
+        "size": int(pool[1]),
+        "holder": holder,
+        "share": share,
+        "less": holds_less(_in_use(group, waits)),
+    }
     chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
     ends_ns = group.spans[group.spans["trace_id"].isin(chief["culprit_trace_id"])].groupby("trace_id")["end_ns"].max()
     over = chief["culprit_trace_id"].map(ends_ns) < chief["start_ns"]

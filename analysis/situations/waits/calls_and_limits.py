@@ -120,6 +120,17 @@ def signals(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.SIGNAL, cause, {"who": "".join(who)})
 
 
+def by_threads(group: Group) -> Iterator[Pattern]:
+    """Yield the thread of no request that ended most of the waits, by a future or a call on the loop, and its function."""
+    own = group.most_of(Cause.LIMITER_WAIT, lambda found: found.get(schema.WAKER_KIND) == schema.WAKER_THREAD)
+    who = group.culprits_of(Cause.LIMITER_WAIT).nlargest(1, "ns").to_dict("records")
+    if len(own) and who:
+        (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
+        by = f"{who[0]['culprit']}{in_brackets(place(who[0]['culprit_file'], who[0]['culprit_line']))}"
+        thread = str(longest.get(schema.WAKER_NAME) or "a thread")
+        yield Pattern(Situation.BY_THREAD, Cause.LIMITER_WAIT, {"who": by, "thread": thread})
+
+
 def awaited_answers(group: Group) -> Iterator[Pattern]:
     """Yield what most of what is awaited is: bodies of answers that have begun, answers of a database or of another service,
     or pauses of the code's own."""
@@ -130,8 +141,8 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
 
 
 def slow_readers(group: Group) -> Iterator[Pattern]:
-    """Yield whether most of the time in which answers are sent, or others awaited, passes until receivers of websockets
-    have read messages."""
+    """Yield whether most of the time in which answers are sent, or others awaited, passes until receivers of messages
+    have read them."""
     for cause in (Cause.REQUEST_IO, Cause.AWAIT_IO):
         if len(group.most_of(cause, _is_message)):
             yield Pattern(Situation.SLOW_READER, cause, {})
@@ -139,7 +150,8 @@ def slow_readers(group: Group) -> Iterator[Pattern]:
 
 def _is_message(attributes: dict[str, Any]) -> bool:
     called = ".".join(str(attributes.get(key) or "") for key in (schema.FOR_MODULE, schema.FOR, schema.FOR_CALL))
-    return re.search(schema.FOR_WEBSOCKET_SEND, called) is not None
+    drains = awaits(attributes, schema.FOR_DRAIN) and not attributes.get(schema.FOR_CALL)  # no client of a library
+    return drains or re.search(schema.FOR_WEBSOCKET_SEND, called) is not None
 
 
 def _is_given(attributes: dict[str, Any], given: str, others: bool) -> bool:

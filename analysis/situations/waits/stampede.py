@@ -82,12 +82,13 @@ def _at_start(group: Group, cause: Cause, what: str, crowd: pd.DataFrame) -> Pat
 
 
 def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:
-    """False where most of it was done by a task of another request, or by what is of no request, whose result was
-    awaited."""
+    """False where most of it was done by a task of another request, or by what is of no request, a task of it too, whose
+    result was awaited."""
     ids = work["activity_id"].str.rsplit("/", n=1).str[-1]
     spans = group.spans[group.spans["span_id"].isin(ids)]
     own = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
-    waits = group.own_spans[attribute(group.own_spans, schema.WAKER_KIND).isin(_OF_NOBODY)]
+    by_nobody = attribute(group.own_spans, schema.WAKER_KIND).isin(_OF_NOBODY)
+    waits = group.own_spans[by_nobody | (attribute(group.own_spans, schema.FOR_TASK) != "")]
     itself = pd.MultiIndex.from_arrays([work["trace_id"], ids]).isin(own) & ~work["span_id"].isin(identities(waits))
     return bool(itself.mean() >= MIN_HELD)
 

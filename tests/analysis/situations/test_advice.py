@@ -529,6 +529,44 @@ def test_who_waits_for_a_connection_and_holds_one(holder: int, remedy_key: str) 
         assert found.remedy.startswith("Break the cycle: hand the connection (or session) that is held to next_number")
 
 
+@pytest.mark.parametrize(
+    ("package", "asked", "words"),
+    [
+        ("psycopg", "psycopg_pool", "and are in use there: make what is asked shorter"),
+        ("httpx", "psycopg_pool", "do less there while one is held"),
+        ("", "", "do less there while one is held"),
+    ],
+)
+def test_connections_that_are_used_all_the_time_they_are_held_are_not_held_for_too_long(
+    package: str, asked: str, words: str
+) -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["reserve"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [trace_id("b")], schema.OCCUPANT_SPAN_IDS: [f"{5:016x}"],
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+        schema.FOR_CALL: "AsyncConnectionPool.getconn", schema.FOR_PACKAGE: asked,
+    }  # fmt: skip
+    theirs = {schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "reserve"}
+    other = bar("server OTHER", 0, 45, "trace=b") + bar("task root2", 0, 45, "trace=b")
+    other += bar("wait theirs root2", 2, 40, "trace=b waker=io for=Future")
+    picture = bar("server GET", 8, 48) + bar("task root", 8, 48) + bar("wait w root", 10, 40, "type=connection_wait")
+    found = told(picture + other, {"w": held, "theirs": theirs})
+    assert key(found, Cause.CONNECTION_WAIT) == "connection_wait/connections_held"
+    assert words in found.remedy
+
+
+@pytest.mark.parametrize(("thread", "kind"), [("engine", "/by_thread"), ("", "/background_holds")])
+def test_a_thread_that_gives_what_requests_await_is_told_with_its_function(thread: str, kind: str) -> None:
+    by = {
+        schema.BLOCKER_FUNCTION: "step", schema.BLOCKER_FILE: "/srv/engine.py", schema.BLOCKER_LINE: 26,
+        schema.BLOCKER_NS: 90 * MS, schema.WAKER_NAME: thread,
+    }  # fmt: skip
+    waker = schema.WAKER_THREAD if thread else schema.WAKER_ACTIVITY
+    found = in_turn([100], "Event.wait", waker, **by, **{schema.FOR_MODULE: "asyncio.locks"})
+    assert key(found, Cause.LIMITER_WAIT) == f"limiter_wait{kind}"
+    assert ("Requests wait until step (srv/engine.py:26), in engine, gives" in found.remedy) == bool(thread)
+
+
 @pytest.mark.parametrize(("until", "remedy_key"), [(5, "held_afterwards"), (40, "connections_held")])
 def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, remedy_key: str) -> None:
     held = {
@@ -706,6 +744,8 @@ def test_pieces_gathered_inside_a_synchronous_middleware_share_its_thread(begin:
         ("aiohttp.base_protocol", "BaseProtocol._drain_helper", "StreamResponse.write", ""),
         ("uvicorn.protocols.http.flow_control", "FlowControl.drain", "", ""),
         ("websockets.asyncio.connection", "Connection.drain", "Connection.send", "/slow_reader"),
+        ("asyncio.streams", "StreamWriter.drain", "", "/slow_reader"),
+        ("asyncio.streams", "StreamWriter.drain", "Redis.execute_command", ""),
         ("websockets.asyncio.connection", "Assembler.get", "Connection.recv", ""),
     ],
 )

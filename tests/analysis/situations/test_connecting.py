@@ -106,7 +106,7 @@ def test_a_channel_per_request_connects_in_its_first_call_where_no_step_is_seen(
     spans = drawn(picture, {"client": client, "ask": at | {schema.FOR_CALL: "Call", schema.FOR_PACKAGE: package}})
     spans["name"] = spans["name"].str.replace("client", f"client: {package}.insecure_channel")
     (found,) = verdict(analyze(spans))
-    expected = "await_io/client_per_request" if (maker, package) == ("fetch", "grpc") else "await_io"
+    expected = "await_io/client_per_request" if (maker, package) == ("fetch", "grpc") else "await_io/other_service"
     assert found.judgement.reasons[0].remedy.key == expected
 
 

@@ -93,6 +93,13 @@ def test_work_that_some_requests_need_is_no_stampede(apart: int, quick: list[tup
     assert Situation.STAMPEDE_WORK not in kinds(found)
 
 
+def test_what_a_task_of_no_request_does_for_many_is_no_stampede() -> None:
+    """A consumer that does one thing after another, for as many as wait."""
+    crowd = [(2 * n + 2, 42 + 2 * n, "for=sleep waker=timer") for n in range(6)]
+    found = of_requests([(0, 1, ""), *crowd, *QUICK], {**LOAD, schema.FOR_TASK: "shipper"})
+    assert Situation.STAMPEDE_WORK not in kinds(found)
+
+
 def test_what_a_job_of_no_request_does_for_all_is_no_stampede() -> None:
     job = {schema.WAKER_KIND: schema.WAKER_JOB, schema.WAKER_NAME: "load", schema.CPU_NS: 0}
     at = {schema.BLOCKER_FUNCTION: "load", schema.BLOCKER_FILE: "/srv/cache.py", schema.BLOCKER_LINE: 9}
