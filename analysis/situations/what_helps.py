@@ -105,6 +105,12 @@ FASTER: Final[Table] = (
     (r"\.__(?:init|new|post_init)__ in most requests$",
      "{function} makes an object in each request: where it is the same for all of them, make it once, at start-up, and keep it. "
      "Else make that faster (vectorise, cache, batch), or in a process pool."),
+    (r" (?:in|beside) [\w.]+\.<module>$",
+     "A module is imported there, with all that it imports: import it at the top of {function}'s module, so that it is there before "
+     "the first request."),
+    (r" in (?:json|simplejson)\.",
+     "Encode or decode less at once in {function} (pages, fewer fields), or by a faster library (orjson, msgspec); else in a process "
+     "pool: in a worker thread it would keep the GIL."),
     (r" beside (?:pydantic\w*|json|ujson|orjson|msgspec|marshmallow)\.",
      "The framework checks and converts there what {function} takes or returns: take and send less at once (pages, fewer fields), or "
      "return a Response of its own that has the bytes already, which is neither checked nor converted. Else make that in a process "

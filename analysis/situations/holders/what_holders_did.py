@@ -77,8 +77,9 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     itself = seen["activity"] == seen["culprit_span_id"]
     # a pool's connection may be waited for on the loop's thread: where nothing else shows what kept the loop
     stands = itself & (seen["cause"] == Cause.LOOP_BUSY) & (seen["did"] == Cause.CONNECTION_WAIT)
-    queued = itself & _in_same_queue(seen) & (seen["cause"] != Cause.LOOP_BUSY)
-    held = (seen["part"] * (itself & ~queued)).groupby(seen["wait"]).transform("sum")
+    in_queue = _in_same_queue(seen) & (seen["cause"] != Cause.LOOP_BUSY)
+    queued = itself & in_queue
+    held = (seen["part"] * ~in_queue).groupby(seen["wait"]).transform("sum")  # a job of its own may do that
     # as in a circle of waits: what it did in the rest, or at other times, does not stand for that; whose rest is the time
     # that it had the thing stood in the queue before that
     stuck = queued & (held < _ITSELF * seen["ns"])

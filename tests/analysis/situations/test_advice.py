@@ -341,6 +341,8 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
     [
         ("loop user's /srv/compress.py:pack", "Move pack off the event loop"),
         ("loop library's /x/site-packages/starlette/middleware/gzip.py:pack", "compresslevel of GZipMiddleware"),
+        ("loop user's /srv/app.py:pack in sklearn.<module>", "at the top of pack's module"),
+        ("loop user's /srv/app.py:pack in json.dumps", "a faster library (orjson, msgspec)"),
         ("thread user's /srv/app.py:pack", "or run it in a process pool"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
     ],
