@@ -225,7 +225,13 @@ PACKAGE_PACES: Final = (
     r"(?:aiolimiter|asynciolimiter|asyncio_throttle|throttler|aiothrottle|pyrate_limiter|aiometer|ratelimit)$"
 )
 PACKAGE_DATABASE: Final = r"(?:sqlalchemy|asyncpg|psycopg|psycopg_pool|aiomysql|asyncmy|aiosqlite|oracledb|tortoise)$"
-PACKAGE_CLIENT: Final = r"(?:httpx|httpcore|aiohttp|niquests|grpc|aiobotocore|aioboto3|openai|anthropic)$"
+PACKAGE_SERVES: Final = (
+    r"(?:fastapi|starlette|uvicorn|hypercorn|granian|websockets|wsproto|litestar|quart|sanic|aiohttp|django|flask|werkzeug|tornado"
+    r"|a2wsgi|asgiref)$"
+)
+PACKAGE_CLIENT: Final = (
+    r"(?:httpx|httpcore|aiohttp|niquests|grpc|openai|anthropic)$"  # also where no socket wakes the waiter
+)
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
 # before Python 3.12 it awaits in a task of its own, which its time limit cancels
@@ -255,6 +261,7 @@ FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
 # a process that ends is waited for by asyncio, in a thread of its own before Python 3.12
 FOR_PROCESS: Final = r"asyncio\.base_subprocess\.BaseSubprocessTransport\._wait$"
+FOR_CHILD: Final = r"asyncio\.(?:base_)?subprocess\."  # what a child process does
 # ways to tell that something has happened: a wait on one is named by what ended it
 FOR_SIGNAL: Final = (
     r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Event|Condition|Barrier|Queue)\b"

@@ -211,6 +211,11 @@ def is_outside(attributes: Mapping[str, Any]) -> bool:
     return schema.FOR_PACKAGE in attributes and schema.FOR_CALL not in attributes
 
 
+def is_frameworks(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a block with these attributes is work of what serves requests: outside the user's code, or called there."""
+    return re.match(schema.PACKAGE_SERVES, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None
+
+
 def instead_of(attributes: Mapping[str, Any]) -> str:
     """Return what to do on a loop instead of the blocking call of a span with these attributes."""
     found = _call_of(attributes)

@@ -168,7 +168,7 @@ def _groups(analysis: Analysis) -> list[Group]:
         count = float(weights.sum())
         means, shares = (_by_cause(rows, column) for column in ("mean_ns", "share"))
         mean_wall_ns = float((own["wall_ns"] * weights).sum()) / count
-        reasons = _reasons(means, shares, computes=is_named(named, count, mean_wall_ns))
+        reasons = _reasons(means, shares, computes=is_named(named, rows_of, attributes, count, mean_wall_ns))
         behind_others = {one: meanwhile(holders, str(name), one, round(means[one])) for one in reasons}
         # those of requests are in the waits of whoever met them, where it is known when that arrived
         unseen = any(NO_ARRIVAL in signals for signals in own["signals"])

@@ -1,6 +1,6 @@
 """Requests compute: which function, where, how often, and whom it stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pandas as pd
@@ -9,8 +9,8 @@ from whywait.analysis.attribution.culprit_names import is_librarys, positive_ns,
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
-from whywait.analysis.situations.what_helps import faster, is_outside
+from whywait.analysis.situations.thresholds import COLD_AMONG, COLD_NS, MIN_HELD, MIN_MEAN_NS
+from whywait.analysis.situations.what_helps import faster, is_frameworks, is_outside
 from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -21,9 +21,23 @@ MOST_NAMED: Final = 3
 STOPPED: Final = (Cause.LOOP_BUSY, Cause.GIL_WAIT, Cause.COLLECT_ORDER)
 
 
-def is_named(culprits: pd.DataFrame, requests: float, mean_wall_ns: float) -> bool:
-    """Return whether so much computing has the name of a function that it is a reason."""
-    named_ns = culprits.loc[(culprits["cause"] == Cause.COMPUTE) & (culprits["culprit_file"] != ""), "ns"].sum()
+def is_named(
+    culprits: pd.DataFrame,
+    causes: pd.DataFrame,
+    attributes: Mapping[str, dict[str, Any]],
+    requests: float,
+    mean_wall_ns: float,
+) -> bool:
+    """Return whether so much computing has the name of a function that it is a reason.
+
+    What a framework computes in few requests is none: each of its calls takes some milliseconds the first time.
+    """
+    named = culprits[(culprits["cause"] == Cause.COMPUTE) & (culprits["culprit_file"] != "")]
+    if requests < COLD_AMONG and len(named):
+        computing = causes[(causes["cause"] == Cause.COMPUTE) & (causes["amount_ns"] < COLD_NS)]
+        first = [is_frameworks(attributes.get(one, {})) for one in computing["span_id"]]
+        named = named[~named["start_ns"].isin(computing.loc[first, "start_ns"])]
+    named_ns = named["ns"].sum()
     return bool(named_ns >= max(NAMED_SHARE * mean_wall_ns, MIN_MEAN_NS) * requests)
 
 

@@ -191,6 +191,12 @@ def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
     return cut and awaits(attributes, schema.FOR_HELD)
 
 
+def _is_others(attributes: dict[str, Any]) -> bool:
+    """Of a client's library, or woken by a socket: not what a child process takes."""
+    by_socket = attributes.get(schema.WAKER_KIND) == schema.WAKER_IO and not awaits(attributes, schema.FOR_CHILD)
+    return by_socket or _is_of(attributes, schema.PACKAGE_CLIENT)
+
+
 def _is_pause(attributes: dict[str, Any]) -> bool:
     return (
         awaits(attributes, schema.FOR_SLEEP) and schema.FOR_CALL not in attributes and schema.FOR_TASK not in attributes
@@ -208,6 +214,6 @@ def _is_of(attributes: dict[str, Any], packages: str) -> bool:
 _ANSWERS: Final[dict[Situation, Callable[[dict[str, Any]], bool]]] = {
     Situation.LARGE_ANSWER: lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY,
     Situation.DATABASE: lambda found: _is_of(found, schema.PACKAGE_DATABASE),
-    Situation.OTHER_SERVICE: lambda found: _is_of(found, schema.PACKAGE_CLIENT),
+    Situation.OTHER_SERVICE: _is_others,
     Situation.PAUSE: _is_pause,
 }

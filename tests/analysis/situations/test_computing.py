@@ -63,7 +63,8 @@ def test_what_makes_objects_of_rows_in_a_greenlet_is_told_by_the_blocks_name() -
 
 
 @pytest.mark.parametrize(
-    ("package", "remedy"), [("pydantic", "neither checked nor converted"), ("fastapi", "That is not score's own code")]
+    ("package", "remedy"),
+    [("pydantic", "neither checked nor converted"), ("strawberry", "That is not score's own code")],
 )
 def test_what_a_library_computes_for_the_function_outside_its_code_is_told_so(package: str, remedy: str) -> None:
     """As when an answer is validated: the function's own frame is gone, and it cannot be moved anywhere."""
@@ -245,3 +246,21 @@ def test_a_task_that_goes_round_and_only_yields(turned_ms: int, *, spins: bool) 
     assert reason.remedy.key == ("compute/spins" if spins else "compute/computes_on_loop")
     said = "Spinning: until_done (srv/app.py:7) goes round 9,000 times per request and only yields in between"
     assert (said in found.text) is spins
+
+
+@pytest.mark.parametrize(
+    ("package", "ms", "is_told"), [("fastapi", 4, False), ("fastapi", 24, True), ("yaml", 4, True)]
+)
+def test_the_first_call_of_a_framework_is_no_reason(package: str, ms: int, *, is_told: bool) -> None:
+    """It imports and caches things; what each call takes is not known from so few."""
+    picture = f"""
+    server GET        |{"-" * (ms + 4)}|
+    task   root GET   |{"-" * (ms + 4)}|   cpu={ms}
+    block  b1   root   |{"-" * (ms - 1)}|  cpu={ms}
+    """
+    names = {"b1": f"{schema.BLOCK_SPAN_PREFIX}_extract_endpoint_context"}
+    (found,) = verdict(
+        analysis.analyze(drawn(picture, {"b1": SCORE | {schema.FOR_PACKAGE: package}}).replace({"name": names}))
+    )
+    assert bool(computing_of(found)) is is_told
+    assert (found.remedy != "") is is_told
