@@ -69,6 +69,7 @@ class Situation(StrEnum):
     DATABASE = "database"
     LARGE_ANSWER = "large_answer"
     OTHER_SERVICE = "other_service"
+    CHILD_PROCESS = "child_process"
     PAUSE = "pause"
     SLOW_READER = "slow_reader"
     SERIAL_AWAITS = "serial_awaits"

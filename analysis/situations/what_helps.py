@@ -70,6 +70,7 @@ INSTEAD_OF_CALL: Final[Table] = (
     (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
+CHILD: Final = "the child process takes this time: make it shorter, or keep one running that takes work"
 # pattern of a blocking call in a worker thread, after the library's function that the user's code called -> what makes it
 # shorter
 IN_THREAD: Final[Table] = (
@@ -84,7 +85,16 @@ IN_THREAD: Final[Table] = (
      "the database takes this long. Ask once where it is asked again and again; else look at the statement's plan (EXPLAIN), and "
      "whether it waits for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, "
      "with no other call inside"),
-    (r"subprocess|wait4|waitid", "the child process takes this time: make it shorter, or keep one running that takes work"),
+    (r"subprocess|wait4|waitid", CHILD),
+    (r"time\.sleep",
+     "the code pauses there itself: make the pause shorter, or leave it out. Where it stands for something to be there, wait for "
+     "that itself (a threading.Event, a queue)"),
+    (r"queue\.|threading\.(?:Event|Condition)",
+     "it waits there for what others give, and keeps a worker all that time. Await that in a coroutine, which keeps none (an "
+     "asyncio.Queue, or an asyncio.Event that loop.call_soon_threadsafe sets), and give it a time limit"),
+    (r"socket|ssl|recv|urlopen|http",
+     "the other side takes this long to answer: look at what it does meanwhile (its own traces or logs). Here: ask less often (a "
+     "cache) or earlier, and give the call a time limit of its own (timeout=): one around it cannot stop a thread"),
     (r"",
      "make the call shorter, start it earlier, or cache. Its time limit must be in the call itself: one around it cannot "
      "stop a thread (anyio's abandon_on_cancel=True only stops waiting for it)"),
@@ -151,7 +161,7 @@ ONCE: Final[Table] = (
     (r"^(?:httpx|aiohttp)\.", f"{_IF_APART}{_TOGETHER}. Where they are one call that is redirected, ask its final address"),
     (r"", f"{_IF_APART}{_TOGETHER}"),
 )  # fmt: skip
-_WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
+_WHERE: Final = (schema.LOCK_KIND, schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
 _INSIDE: Final = r"^(?:time\.sleep|threading\.(?!Thread\.join)|queue\.)"
 _CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL, schema.WAIT)

@@ -7,6 +7,7 @@ from typing import Final
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Pattern, Situation, numbers
+from whywait.analysis.situations.what_helps import CHILD
 
 # the words in braces are fields of the situation's record
 _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
@@ -140,6 +141,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO,), Situation.OTHER_SERVICE,
      "The other side takes this long to answer: look at what it does meanwhile (its own traces or logs). Here: ask earlier, beside "
      "what does not need the answer (asyncio.gather), or less often (a cache), and set a time limit."),
+    ((Cause.AWAIT_IO,), Situation.CHILD_PROCESS, f"{CHILD[0].upper()}{CHILD[1:]}."),
     ((Cause.AWAIT_IO,), Situation.PAUSE,
      "The code pauses there itself: make the pause shorter, or leave it out. Where it stands for something to be there, await "
      "that itself (a task, a future, an asyncio.Event)."),
@@ -236,6 +238,7 @@ def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
     for found in situations:
         of = numbers(found)
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
+        like = Cause.LIMITER_WAIT if cause is Cause.LOCK_WAIT and of.get("is_limit") else like
         decides = of.get("of", cause) == cause and of.get("decides", True) and cause not in of.get("but_for", ())
         if decides and (words := REMEDIES.get((like, found.kind))):
             return Remedy(cause, found.kind, words.format(**of).replace(" ()", "").replace(" (its limit)", ""))

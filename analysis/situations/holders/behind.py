@@ -92,6 +92,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
     found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": is_lock(wait)}
+    found["is_limit"] = schema.SEMAPHORE in str(wait.get(schema.LOCK_KIND))
     found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
         at, schema.FOR_SLEEP
     )

@@ -215,5 +215,6 @@ _ANSWERS: Final[dict[Situation, Callable[[dict[str, Any]], bool]]] = {
     Situation.LARGE_ANSWER: lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY,
     Situation.DATABASE: lambda found: _is_of(found, schema.PACKAGE_DATABASE),
     Situation.OTHER_SERVICE: _is_others,
+    Situation.CHILD_PROCESS: lambda found: awaits(found, schema.FOR_CHILD),
     Situation.PAUSE: _is_pause,
 }

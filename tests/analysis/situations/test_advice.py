@@ -213,6 +213,17 @@ def test_locks_and_connections_by_what_is_done_with_them(wait: str, held: str, w
     assert words in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("Lock", "Do not wait while the lock is held"),
+     ("Semaphore.acquire", "Raise the limit (the number that the Semaphore is made with)")],
+)  # fmt: skip
+def test_a_semaphore_of_threads_is_a_limit(kind: str, words: str) -> None:
+    found = queued(schema.WAIT_LOCK, WAITING, {**BLOCKED, schema.LOCK_KIND: kind})
+    assert key(found, Cause.LOCK_WAIT) == "lock_wait/holders_wait"
+    assert words in found.remedy
+
+
 @pytest.mark.parametrize(("asleep", "known"), [(8, True), (1, False)], ids=["a queue", "a circle"])
 def test_who_stood_in_the_queue_before_it_had_the_lock_is_told_by_what_it_did_then(asleep: int, known: bool) -> None:
     picture = f"""
@@ -451,7 +462,7 @@ def test_where_one_has_nearly_all_of_the_time_the_others_do_not_matter() -> None
          "The other side takes this long to answer"),
         ("Future", {schema.FOR_CALL: "Connection.fetch", schema.FOR_PACKAGE: "asyncpg"}, "/database", "EXPLAIN"),
         ("Future", {}, "/other_service", "The other side takes this long to answer"),
-        ("wait", {schema.FOR_MODULE: "asyncio.subprocess"}, "", "Start what is awaited earlier"),
+        ("wait", {schema.FOR_MODULE: "asyncio.subprocess"}, "/child_process", "The child process takes this time"),
     ],
 )  # fmt: skip
 def test_what_helps_about_one_await_depends_on_what_is_awaited(
@@ -507,7 +518,7 @@ def test_a_client_that_sleeps_while_it_connects_tries_again(step: str, remedy_ke
 def test_a_process_that_asyncio_awaits_in_a_thread() -> None:
     module = {schema.FOR_MODULE: "asyncio.base_subprocess"}
     found = in_turn([40], "BaseSubprocessTransport._wait", schema.WAKER_THREAD, **module)
-    assert key(found, Cause.AWAIT_IO) == "await_io"
+    assert key(found, Cause.AWAIT_IO) == "await_io/child_process"
     assert key(in_turn([40], "Future", schema.WAKER_THREAD), Cause.AWAIT_IO) == ""
 
 
