@@ -227,6 +227,8 @@ PACKAGE_DATABASE: Final = r"(?:sqlalchemy|asyncpg|psycopg|psycopg_pool|aiomysql|
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
 # before Python 3.12 it awaits in a task of its own, which its time limit cancels
 FOR_LIMITED: Final = r"asyncio\.tasks\.wait_for$"
+# in slices, between which it looks for an interrupt: a slice's end by its timer is no time limit, and the call goes on
+FOR_SLICED: Final = r"psycopg\.waiting\."
 FOR_SLEEP: Final = r"(?:.*\.)?sleep(?:_until|_forever)?$"
 # of a stream, one part follows from another
 FOR_STREAM: Final = (
@@ -245,6 +247,8 @@ FOR_REQUEST_CALLS: Final = (
     "BaseRequest.read", "BaseRequest.text", "BaseRequest.json", "BaseRequest.post", "BaseRequest.multipart",
     "StreamResponse.write", "StreamResponse.write_eof",
 )  # fmt: skip
+# FOR_PACKAGE + "." + FOR_CALL: it takes a connection down, and waits for the other side to do so, too
+CALL_CLOSES: Final = r"(?!sqlalchemy\b)\w+\.(?:\w*Connection|\w*Client|ClientSession|Pool|StreamWriter)\.(?:a?close|wait_closed|disconnect)$"
 # in the module, function and call of a wait: a message to a websocket's client
 FOR_WEBSOCKET_SEND: Final = r"(?i)(?:websocket|ws_stream).*(?:send|drain)"
 FOR_THREAD_SIGNAL: Final = r"threading\."

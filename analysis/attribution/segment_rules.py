@@ -108,6 +108,7 @@ RULES: Final = (
     Rule("signal of a later request", lambda one: _taken_up_later(one) & one.awaits(schema.FOR_SIGNAL), Cause.LIMITER_WAIT,
          "{awaiting}{where}", Evidence.INFERRED),
     Rule("queued for another trace", _taken_up_later, Cause.LIMITER_WAIT, "queued for {waker}", Evidence.INFERRED),
+    Rule("slice", _within(schema.FOR_SLICED), Cause.AWAIT_IO, "{awaiting}{where}"),
     Rule("timer", _ended_by(schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {timed}{where}"),
     Rule("io", _ended_by(schema.WAKER_IO), Cause.AWAIT_IO, "{awaiting}{where}"),
     Rule("gathering", _ended_by(schema.WAKER_ARRIVAL), Cause.AWAIT_IO, "gathering: {awaiting}{where}"),

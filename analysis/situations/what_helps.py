@@ -79,7 +79,10 @@ IN_THREAD: Final[Table] = (
     (r"^sqlalchemy\.InstrumentedAttribute\.",
      "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by "
      "options(selectinload(...)) of their query, or a join"),
-    (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo)\.",
+    (r"^django\.\w+Descriptor\.__get__",
+     "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by "
+     "select_related(...) or prefetch_related(...) of their query"),
+    (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo|django\.(?:\w*QuerySet|Model|\w*Manager|\w*Paginator))\b",
      "the database takes this long. Ask once where it is asked again and again; else look at the statement's plan (EXPLAIN), and "
      "whether it waits for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, "
      "with no other call inside"),
@@ -135,6 +138,21 @@ ONCE: Final[Table] = (
      "tries again after each conflict, is one in a script (EVAL)"),
     (r"^(?:httpx|aiohttp)\.", f"{_IF_APART}{_TOGETHER}. Where they are one call that is redirected, ask its final address"),
     (r"", f"{_IF_APART}{_TOGETHER}"),
+)  # fmt: skip
+# pattern of the call that makes a connection, after its package -> how its connections are kept
+KEPT: Final[Table] = (
+    (r"^asyncpg\.Pool\.acquire",
+     "Let the pool keep its connections, from start-up on: min_size of create_pool, and max_inactive_connection_lifetime (300 s "
+     "where it is not set) longer than requests are apart"),
+    (r"^sqlalchemy\.",
+     "Make the engine once, at start-up, and let it keep its connections: no NullPool, as many in pool_size as are in use at "
+     "once, and a pool_recycle that is not short"),
+    (r"^websockets\.|WebSocket",
+     "Open the connection once, at start-up, and let a task of the service keep it for all requests, with a future or the last "
+     "value for those that wait"),
+    (r"",
+     "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
+     "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")

@@ -29,7 +29,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         own = own.loc[[schema.FOR_TURNS not in found for found in group.attributes_of(own)]]
         if own.empty:
             continue
-        turns = _turns(_described(group, own), "activity_id", "span_id")
+        turns = _turns(_described(group, own), "activity_id", "turn")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
         retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | turns["step"].isin(_CONNECTING)
@@ -81,7 +81,19 @@ def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
     attributes = group.attributes_of(own)
     step, package = ([str(one.get(key) or "") for one in attributes] for key in (schema.FOR_STEP, schema.FOR_PACKAGE))
     awaited = [_awaited(one) for one in attributes]
-    return own.assign(what=own["detail"], awaited=awaited, step=step, package=package)
+    own = own.assign(what=own["detail"], awaited=awaited, step=step, package=package)
+    goes_on = pd.Series([_goes_on(one) for one in attributes], own.index, dtype=bool)
+    return own.assign(turn=own["span_id"].where(~goes_on)).assign(turn=_ends)
+
+
+def _goes_on(attributes: Mapping[str, Any]) -> bool:
+    return awaits(attributes, schema.FOR_SLICED) and attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER
+
+
+def _ends(own: pd.DataFrame) -> "pd.Series[Any]":
+    """Of each row the wait that ends its turn: a call may wait in slices."""
+    by_time = own.sort_values("start_ns")
+    return by_time["turn"].groupby(by_time["activity_id"]).bfill().fillna(by_time["span_id"])
 
 
 def _awaited(attributes: Mapping[str, Any]) -> str:

@@ -347,6 +347,9 @@ def test_what_the_holders_did_is_said_in_the_reason() -> None:
     [
         ("sqlalchemy", "Session.scalar", "whether it waits for a lock"),
         ("sqlalchemy", "InstrumentedAttribute.__get__", "a lazy load"),
+        ("django", "ForwardManyToOneDescriptor.__get__", "select_related"),
+        ("django", "Paginator.count", "EXPLAIN"),
+        ("django", "Template.render", "make the call shorter"),
         ("requests", "Session.get", "make the call shorter"),
     ],
 )
@@ -675,6 +678,7 @@ def test_pieces_gathered_inside_a_synchronous_middleware_share_its_thread(begin:
         ("uvicorn.protocols.http.flow_control", "FlowControl.drain", "", ""),
         ("websockets.asyncio.connection", "Connection.drain", "Connection.send", "/slow_reader"),
         ("websockets.asyncio.connection", "Assembler.get", "Connection.recv", ""),
+        ("websockets.asyncio.connection", "Connection.send_context", "Connection.send", "/slow_reader"),
     ],
 )
 def test_a_message_waits_for_the_client_of_a_websocket(module: str, awaited: str, call: str, remedy_key: str) -> None:
@@ -702,12 +706,25 @@ def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: b
     assert ("4 times per request, one after another, 80.0 ms in all: load" in found.text) == is_serial
 
 
+@pytest.mark.parametrize(("module", "key_of_it"), [("psycopg.waiting", "/database"), ("mine", "/time_limit")])
+def test_a_call_that_waits_in_slices_is_one_turn(module: str, key_of_it: str) -> None:
+    """The driver looks for an interrupt ten times a second."""
+    at = {schema.FOR_MODULE: module, schema.FOR_CALL: "AsyncConnection.execute", schema.FOR_PACKAGE: "psycopg"}
+    picture = bar("server GET", 0, 60) + bar("task root", 0, 60)
+    for number in range(5):
+        waker = "io" if number == 4 else "timer"
+        picture += bar(f"wait w{number} root", 2 + 11 * number, 12 + 11 * number, f"waker={waker} for=wait_async")
+    found = told(picture, dict.fromkeys(("w0", "w1", "w2", "w3", "w4"), at))
+    assert key(found, Cause.AWAIT_IO) == f"await_io{key_of_it}"
+    assert ("a timer" in found.text) == (module == "mine")
+
+
 # --- limits ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("awaited", "module", "waker", "is_limit"),
     [("wait_for", "asyncio.tasks", "timer", True), ("Queue.get", "asyncio.queues", "timer", True),
      ("sleep", "asyncio.tasks", "timer", False), ("sleep_forever", "anyio._core._eventloop", "timer", False),
-     ("wait_for", "asyncio.tasks", "io", False), ("window", "batcher", "timer", False), ("read", "aiohttp.client", "timer", True)],
+     ("wait_async", "psycopg.waiting", "timer", False), ("wait_for", "asyncio.tasks", "io", False), ("window", "batcher", "timer", False), ("read", "aiohttp.client", "timer", True)],
 )  # fmt: skip
 def test_a_time_limit_that_fired(awaited: str, module: str, waker: str, is_limit: bool) -> None:
     call = {schema.FOR_CALL: "ClientSession._request"} if module.startswith("aiohttp") else {}
