@@ -129,7 +129,7 @@ OUTCOME_CANCELLED: Final = "cancelled"
 # int, on a job: it stands for so many like ones, short and awaited one after another, in a request with too many to
 # keep each. Its waits and its run are their sums, laid out one after another; absent: 1
 COUNT: Final = "whywait.count"
-SMALL_PREFIX: Final = "whywait.small."  # + wait type + "_ns" (task, job)
+SMALL_PREFIX: Final = "whywait.small."  # + one of SHORT_TYPES + "_ns" (task, job)
 ITEMS: Final = "whywait.items"  # int, on a job: rows that it gave to a library's predict, where that could be seen
 
 # --- on phases, and where phases too short to be spans were summed (task, run, phase) -------------
@@ -176,6 +176,8 @@ WAIT_TYPES: Final = (
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
     WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE, WAIT_CONNECTION, WAIT_INGRESS,
 )  # fmt: skip
+SHORT_IO: Final = "await.io"  # of SMALL_PREFIX: short waits of kind WAIT_AWAIT that I/O ended
+SHORT_TYPES: Final = (*WAIT_TYPES, SHORT_IO)
 # the waker of an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
 WAKER_ACTIVITY: Final = "activity"  # WAKER_SPAN_ID names a task, job or (other trace) phase span

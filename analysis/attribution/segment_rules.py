@@ -31,6 +31,9 @@ class Rule:
 # a thread that had work and had not begun: for longer than the resolution it is not known why
 _WAKINGS: Final = (schema.WAIT_RESUME, schema.WAIT_POOL_HANDOVER)
 _SHORT: Final = "in waits too short to be told one by one"
+_SHORT_KINDS: Final = dict.fromkeys(_WAKINGS, ("changes of threads", Cause.LOOP_WAKEUP)) | {
+    schema.SHORT_IO: ("answers", Cause.AWAIT_IO)
+}
 
 
 def _small(number: int) -> When:
@@ -77,10 +80,9 @@ def _many_wakings(one: Facts) -> Bools:
 
 
 def _wait_kinds() -> Iterator[Rule]:
-    for number, kind in enumerate(schema.WAIT_TYPES):
-        what = "changes of threads" if kind in _WAKINGS else kind.replace("_", " ")
+    for number, kind in enumerate(schema.SHORT_TYPES):
+        what, cause = _SHORT_KINDS.get(kind) or (kind.replace("_", " "), CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED))
         detail = f"{what}, {_SHORT}"
-        cause = Cause.LOOP_WAKEUP if kind in _WAKINGS else CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
         yield Rule(f"short waits: {kind}", _small(number), cause, detail, Evidence.INFERRED)
     for cause, info in INFO.items():
         for kind, detail in info.waits.items():

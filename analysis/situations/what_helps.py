@@ -128,6 +128,9 @@ ONCE: Final[Table] = (
     (r"^asyncpg\.\w*Cursor|^psycopg\.\w*ServerCursor",
      "Take more rows in each turn: prefetch= of the cursor (asyncpg: 50 where it is not set; itersize of psycopg's, 100), or fetch() "
      "all of them where they fit into memory"),
+    (r"^asyncpg\.\w+\.execute$",
+     f"{_IF_APART}write once for all: executemany, or one statement (`unnest`). Where one thing is written again and again as it "
+     "grows, write it at the end, or every second or so, beside what goes on"),
     (r"^(?:asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg)",
      f"{_IF_APART}ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
      "gather needs several"),

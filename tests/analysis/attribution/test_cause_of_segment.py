@@ -461,13 +461,14 @@ def test_short_waits_come_out_of_the_rest_by_the_same_rules() -> None:
         task   root GET    |---------|   cpu=4
     """,
         {
-            "root": {f"whywait.small.{kind}_ns": UNIT_NS for kind in ("resume", "await")}
+            "root": {f"whywait.small.{kind}_ns": UNIT_NS for kind in ("resume", "await", schema.SHORT_IO)}
             | {"whywait.small.loop_busy_ns": 2 * UNIT_NS}
         },
     )
     amounts = table.groupby(["cause", "detail"])["amount_ns"].sum() / UNIT_NS
     assert amounts["loop_busy", "loop busy, in waits too short to be told one by one"] == 2
     assert amounts["unexplained", "await, in waits too short to be told one by one"] == 1
+    assert amounts["await_io", "answers, in waits too short to be told one by one"] == 1
     assert amounts["loop_wakeup", "changes of threads, in waits too short to be told one by one"] == 1
     assert amounts["compute"].sum() == 4
     assert table.loc[table["cause"] == "loop_busy", "evidence"].tolist() == ["inferred"]
