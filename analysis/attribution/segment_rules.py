@@ -106,7 +106,7 @@ RULES: Final = (
     Rule("egress", lambda one: one.ruled & one.says(schema.FOR, schema.FOR_EGRESS), Cause.REQUEST_IO, "the last bytes had not left this host"),
     Rule("thread's signal", _within(schema.FOR_THREAD_SIGNAL), Cause.LOCK_WAIT, "{lock}"),
     Rule("thread's queue", _within(schema.FOR_THREAD_QUEUE), Cause.BLOCKING_IO, "in {awaited}{where}"),
-    Rule("limit by name", _within(schema.FOR_HELD), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
+    Rule("limit by name", _within(schema.FOR_HELD), Cause.LIMITER_WAIT, "awaiting {awaited}{inside}{where}"),
     Rule("signal of a later request", lambda one: _taken_up_later(one) & one.awaits(schema.FOR_SIGNAL), Cause.LIMITER_WAIT,
          "{awaiting}{where}", Evidence.INFERRED),
     Rule("queued for another trace", _taken_up_later, Cause.LIMITER_WAIT, "queued for {waker}", Evidence.INFERRED),
