@@ -103,8 +103,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
      "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),
     ((Cause.CONNECTION_WAIT,), Situation.CONNECTIONS_HELD,
-     "The connections were held in {holder} for {share:.0%} of the wait: do less there while one is held (acquire it "
-     "later, release it sooner), or raise {knob} ({size} now), if the server accepts more connections."),
+     "The connections were held in {holder} for {share:.0%} of the wait: {less}, or raise {knob} ({size} now), if the server "
+     "accepts more connections."),
     ((Cause.CONNECTION_WAIT,), Situation.HOLDERS_WAIT,
      "The connections are in use ({doing}): make that shorter, give a connection back before other awaits, or raise the "
      "limit ({how}), if the server accepts more."),

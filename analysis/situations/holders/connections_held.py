@@ -1,8 +1,9 @@
 """Requests wait for a connection of a pool while others hold all of them: how it is enlarged, and where they are held;
 and who waits for another one, or for another worker, while it holds one itself."""
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -10,7 +11,13 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.text import in_brackets, place
-from whywait.tracer.schema import POOL_KNOB, POOL_SIZE, SPAWNED_BY
+from whywait.tracer.schema import FOR_PACKAGE, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
+
+_HOLD_LESS: Final = "do less there while one is held (acquire it later, release it sooner)"
+_ASK_LESS: Final = (
+    "make shorter what the database does there meanwhile (its plan, by EXPLAIN; whether it waits for a lock, as of a row that "
+    "another transaction changed)"
+)
 
 
 def holds_one(group: Group) -> Iterator[Pattern]:
@@ -48,9 +55,20 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     at: Any = by_place.idxmax()
     holder = f"{at[0]}{in_brackets(place(at[1], int(at[2])))}"
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
-    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share}
+    less = _ASK_LESS if _ask_a_database(group, float(waits["amount_ns"].sum())) else _HOLD_LESS
+    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": less}
     chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
     ends_ns = group.spans[group.spans["trace_id"].isin(chief["culprit_trace_id"])].groupby("trace_id")["end_ns"].max()
     over = chief["culprit_trace_id"].map(ends_ns) < chief["start_ns"]
     kept = chief.loc[over, "ns"].sum() >= MIN_HELD * waits["amount_ns"].sum()
     yield Pattern(Situation.HELD_AFTERWARDS if kept else Situation.CONNECTIONS_HELD, None, said)
+
+
+def _ask_a_database(group: Group, waited_ns: float) -> bool:
+    """Whether those who held the connections awaited, most of the time, what these are for."""
+    own = group.holders[
+        (group.holders["cause"] == Cause.CONNECTION_WAIT) & (group.holders["endpoint"] == group.endpoint)
+    ]
+    packages = [str(group.attributes.get(one, {}).get(FOR_PACKAGE) or "") for one in own["at"]]
+    asks = [re.match(PACKAGE_DATABASE, one) is not None for one in packages]
+    return bool(own.loc[asks, "ns"].sum() >= MIN_HELD * waited_ns)

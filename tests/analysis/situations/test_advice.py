@@ -515,6 +515,23 @@ def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, rem
     assert ("back in every case" in found.remedy) == (remedy_key == "held_afterwards")
 
 
+@pytest.mark.parametrize(
+    ("package", "words"), [("psycopg", "what the database does there"), ("httpx", "release it sooner")]
+)
+def test_whoever_holds_a_connection_asks_the_database_or_awaits_something_else(package: str, words: str) -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["board"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [trace_id("b")], schema.OCCUPANT_SPAN_IDS: [f"{5:016x}"],
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+    }  # fmt: skip
+    asks = {schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "board"}
+    picture = bar("server GET", 0, 40) + bar("task root", 0, 40) + bar("wait w root", 2, 32, "type=connection_wait")
+    picture += bar("server OTHER", 0, 40, "trace=b") + bar("task root2", 0, 40, "trace=b")
+    found = told(picture + bar("wait q root2", 0, 38, "trace=b waker=io"), {"w": held, "q": asks})
+    assert key(found, Cause.CONNECTION_WAIT) == "connection_wait/connections_held"
+    assert words in found.remedy
+
+
 def test_a_culprit_stands_where_it_was_for_most_of_the_time() -> None:
     lines = {"a": 8, "b": 9, "c": 9}
     at = {
