@@ -384,6 +384,9 @@ POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
 
 # files of libraries that work on a request around its endpoint, which does not call them
 MIDDLEWARE: Final = r"(?i)middleware|gzip|brotli|compress"
+CALLS_NEXT: Final = (
+    r".*\bcall_next\b.*\.coro$"  # of a task's function: a middleware runs the rest of the application there
+)
 
 # --- from the semantic conventions --------------------------------------------------------------
 CODE_FUNCTION: Final = "code.function.name"

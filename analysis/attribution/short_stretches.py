@@ -4,14 +4,13 @@ What those of the same endpoint, on the loop, or of jobs of the same function ra
 these ran.
 """
 
-import re
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from whywait.analysis.attributes import objects
-from whywait.analysis.attribution.culprit_names import in_library
+from whywait.analysis.attribution.culprit_names import in_library, is_middlewares
 from whywait.analysis.causes import NUMBER, Cause
 from whywait.analysis.path.segments import Segments
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts
@@ -58,7 +57,8 @@ def name_short_stretches(
 def name_by_waits(spans: SpanTable, endpoints: Texts, table: pd.DataFrame) -> pd.DataFrame:
     """Return the culprits, with those that are a library's task named by the user's function in which such tasks of the same
     endpoint wait for longest: their steps, each too short for a sample, go on there. Not a middleware's, which computes itself."""
-    at = np.flatnonzero([in_library(one) and not re.search(schema.MIDDLEWARE, one) for one in table["file"]])
+    named_so = zip(table["culprit"], table["file"], strict=True)
+    at = np.flatnonzero([in_library(file) and not is_middlewares(one, file) for one, file in named_so])
     rows = spans.find(*(table[key].to_numpy(dtype=object)[at] for key in ("trace_id", "span_id")))
     at, rows = (one[(rows >= 0) & (spans.kinds[rows] == schema.KIND_TASK)] for one in (at, rows))
     keys = endpoints[at] + " " + spans.names[rows]

@@ -119,6 +119,13 @@ _TOGETHER: Final = "run them together (asyncio.gather, a TaskGroup), or ask once
 _IF_APART: Final = "If they do not need each other's results, "
 # pattern of what is asked again and again, after its package -> how to ask once for all, or all together
 ONCE: Final[Table] = (
+    (r"^sqlalchemy\..* in steps$",
+     "Make fewer round trips: these are the steps of few calls. pool_pre_ping asks before each use of a connection (pool_recycle in "
+     "its place); isolation_level=\"AUTOCOMMIT\" of an engine that only reads saves the BEGIN and the end of each transaction; and a "
+     "database near by makes all of them shorter"),
+    (r"^\.job \w*QuerySet\.",
+     f"{_IF_APART}ask once for all: select_related(...) or prefetch_related(...) of the first query, in_bulk(...), or "
+     "filter(...__in=[...]). Django does these one after another on one thread, so gather over them does not help"),
     (r"^sqlalchemy\.\w*Session\.(?:commit|refresh)",
      "Commit once, after the last one: each commit is a round trip or more, and each object is loaded anew when it is used "
      "after it (expire_on_commit=False of the sessionmaker keeps it; flush() sends without an end of the transaction)"),

@@ -81,3 +81,23 @@ def test_a_librarys_task_whose_steps_are_short_is_named_by_the_users_function_in
     found = analyze(spans).culprits
     computing = found[found["cause"] == Cause.COMPUTE]
     assert set(computing["culprit"]) == {name}
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("BaseHTTPMiddleware.__call__.<locals>.call_next.<locals>.coro", "upload"),  # the rest of the application
+        ("GZipMiddleware.compress", "GZipMiddleware.compress"),
+    ],
+)
+def test_what_a_middleware_runs_of_the_application_is_the_endpoints(task: str, name: str) -> None:
+    picture = """
+    server GET         |---------|
+    task   root GET    |---------|    cpu=0
+    wait   until root  |--------|     waker=own
+    task   own root    |--------|     cpu=5
+    """
+    of_library = {schema.CODE_FUNCTION: task, schema.CODE_FILE: "/lib/site-packages/starlette/middleware/base.py"}
+    endpoint = {schema.CODE_FUNCTION: "upload", schema.CODE_FILE: "/srv/app.py", schema.ROOT: True}
+    found = analyze(drawn(picture, {"own": of_library | {schema.SPAWNED_BY: f"{2:016x}"}, "root": endpoint})).culprits
+    assert set(found.loc[found["cause"] == Cause.COMPUTE, "culprit"]) == {name}

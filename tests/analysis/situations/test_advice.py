@@ -421,6 +421,26 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     assert "The longest takes 24.0 ms." in said
 
 
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (("ping", "begin", "prepare", "execute", "execute"), "Make fewer round trips"),  # of one call
+        (("execute",) * 5, "ask once for all"),
+        (("prepare", "execute") * 5, "ask once for all"),
+        (("ping", "begin", "prepare") + ("execute",) * 6, "ask once for all"),
+    ],
+)
+def test_the_steps_of_one_call_are_no_calls(steps: tuple[str, ...], words: str) -> None:
+    at = {schema.CODE_FUNCTION: "account", schema.FOR_CALL: "AsyncSession.execute", schema.FOR_PACKAGE: "sqlalchemy"}
+    picture, more = bar("server GET", 0, 110) + bar("task root", 0, 110), {}
+    for number, step in enumerate(steps):
+        picture += bar(f"wait w{number} root", 1 + 11 * number, 11 + 11 * number, f"waker=io for={step}")
+        more[f"w{number}"] = at
+    found = told(picture, more)
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    assert words in found.remedy
+
+
 def test_one_that_takes_much_longer_is_one_of_them_and_does_not_hide_the_others() -> None:
     found = in_turn([20] * 6 + [70])
     assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
@@ -704,7 +724,7 @@ def test_a_message_waits_for_the_client_of_a_websocket(module: str, awaited: str
     assert reason.remedy.key == reason.cause + remedy_key
 
 
-@pytest.mark.parametrize(("function", "is_serial"), [("load", True), ("_next", False)])
+@pytest.mark.parametrize(("function", "is_serial"), [("load", True), ("_next", False), ("QuerySet.get", True)])
 def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: bool) -> None:
     """The steps of a generator, which a streamed answer takes in threads, cannot run together."""
     picture, more = bar("server GET", 0, 90) + bar("task root", 0, 90), {}
@@ -720,7 +740,8 @@ def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: b
     spans["name"] = spans["name"].str.replace(r"^job\d$", f"job {function}", regex=True)
     (found,) = verdict(analyze(spans))
     assert (key(found, Cause.BLOCKING_IO) == "blocking_io/serial_awaits") == is_serial
-    assert ("4 times per request, one after another, 80.0 ms in all: load" in found.text) == is_serial
+    assert (f"4 times per request, one after another, 80.0 ms in all: {function}" in found.text) == is_serial
+    assert ("gather over them does not help" in found.remedy) == (function == "QuerySet.get")
 
 
 @pytest.mark.parametrize(("module", "key_of_it"), [("psycopg.waiting", "/database"), ("mine", "/time_limit")])
@@ -846,7 +867,7 @@ def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str,
     assert ("batcher lets this time pass while requests wait for it already" in found.remedy) == is_window
 
 
-def items(count: int, places: int, own: bool = True) -> Verdict:
+def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get") -> Verdict:
     """Return the verdict on a request whose tasks take 10 ms each, `places` at a time."""
     rounds = -(-count // places)
     picture, more = bar("server GET", 0, 10 * rounds + 1) + bar("task root", 0, 10 * rounds + 1), {}
@@ -856,9 +877,9 @@ def items(count: int, places: int, own: bool = True) -> Verdict:
         picture += bar(f"task i{number} root", 0, begin + 10)
         if begin:
             waker = f"waker=i{number - places}" if own else "waker=io"
-            picture += bar(f"wait q{number} i{number}", 0, begin, f"{waker} for=Queue.get")
+            picture += bar(f"wait q{number} i{number}", 0, begin, f"{waker} for={awaited}")
             more[f"q{number}"] = {
-                schema.FOR_MODULE: "asyncio.queues",
+                schema.FOR_MODULE: "asyncio.queues" if awaited == "Queue.get" else "asyncio.locks",
                 schema.CODE_FILE: "/srv/app.py",
                 schema.CODE_LINE: 5,
             }
@@ -880,6 +901,11 @@ def test_a_limit_inside_one_request() -> None:
                          ids=["places for all", "nearly for all", "few", "ended by a socket"])  # fmt: skip
 def test_no_limit_inside_one_request(count: int, places: int, own: bool) -> None:
     assert Situation.INNER_LIMIT not in kinds(items(count, places, own))
+
+
+def test_nobody_takes_an_event() -> None:
+    """As where each part of an answer is told by one."""
+    assert Situation.INNER_LIMIT not in kinds(items(12, 3, awaited="Event.wait"))
 
 
 CYCLE = """
