@@ -97,6 +97,10 @@ FASTER: Final[Table] = (
     (r" in (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
      "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
      "select columns instead of whole objects (select(Order.id, Order.total)), whose rows are far lighter."),
+    (r" in (?:json|simplejson|ujson|orjson|pickle|yaml|csv)\.\w+$",
+     "{function} reads or writes much at once, in C code or Python's own that keeps the GIL in any thread: keep less in "
+     "one piece (a key for each entry, pages), keep what was read while it stays the same, or take a faster library (msgspec, "
+     "orjson). Else do it in a process pool."),
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
      "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
      "answers."),

@@ -112,8 +112,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Connections are held while code computes ({doing}): give a connection back before that; more would only hide it."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_WAIT, "It blocks the loop {doing}: {how}."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_COMPUTE,
-     "It computes on the loop ({doing}): move it off the loop, to a ProcessPoolExecutor (to a thread, if it is native code that "
-     "releases the GIL), or cut it into awaits."),
+     "It computes on the loop ({doing}). {how}"),
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.BLOCKING_IO), Situation.RATE_LIMIT,
      "A rate makes them wait, not what is done under it: raise the rate of {limiter}, if the other side allows more; ask less "
      "(cache, several questions in one); or refuse early where the wait would be long."),

@@ -11,7 +11,7 @@ from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
-from whywait.analysis.situations.what_helps import instead_of, is_lock, limit_of
+from whywait.analysis.situations.what_helps import FASTER, called, instead_of, is_lock, limit_of, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -88,6 +88,9 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
         how = "how many of what they take and give back there are"
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
+    if cause is Cause.LOOP_BUSY and kind is Situation.HOLDERS_COMPUTE:
+        how = look_up(FASTER, f"loop user's {chief['stood_file']}:{chief['stood']} in {called(at)}")
+        how = how.format(function=chief["stood"] or "it")
     found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": is_lock(wait)}
     found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
         at, schema.FOR_SLEEP

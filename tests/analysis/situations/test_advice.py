@@ -272,7 +272,7 @@ def blocked(awaited: str) -> Verdict:
 @pytest.mark.parametrize(
     ("awaited", "wanted", "words"),
     [
-        ("", Situation.HOLDERS_COMPUTE, "ProcessPoolExecutor"),
+        ("", Situation.HOLDERS_COMPUTE, "to a process pool"),
         ("time.sleep", Situation.HOLDERS_WAIT, "await asyncio.sleep(...)"),
         ("socket.recv_into", Situation.HOLDERS_WAIT, "use an asynchronous client"),
         ("subprocess.communicate", Situation.HOLDERS_WAIT, "asyncio.create_subprocess_exec"),
@@ -331,6 +331,8 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop user's /srv/compress.py:pack", "Move pack off the event loop"),
         ("loop library's /x/site-packages/starlette/middleware/gzip.py:pack", "compresslevel of GZipMiddleware"),
         ("thread user's /srv/app.py:pack", "or run it in a process pool"),
+        ("loop user's /srv/app.py:pack in json.loads", "a key for each entry"),
+        ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
     ],
 )
@@ -1059,5 +1061,5 @@ def test_every_sentence_can_be_made() -> None:
 
 
 def test_without_a_detail_no_empty_parentheses_are_left() -> None:
-    found = Pattern(Situation.HOLDERS_COMPUTE, Cause.LOOP_BUSY, {"doing": "", "share": 1.0, "how": ""})
-    assert remedy(Cause.LOOP_BUSY, (found,)).text.startswith("It computes on the loop: move it off the loop")
+    found = Pattern(Situation.HOLDERS_COMPUTE, Cause.LOOP_BUSY, {"doing": "", "share": 1.0, "how": "Move it."})
+    assert remedy(Cause.LOOP_BUSY, (found,)).text == "It computes on the loop. Move it."
