@@ -174,7 +174,8 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.AWAIT_IO: CauseInfo(
         "awaiting a socket, timer or subprocess", "awaiting I/O or a timer",
-        "Start what is awaited earlier, run awaits concurrently, cache, or set a timeout.",
+        "Make what is awaited shorter, keep its answers (a cache), or begin it sooner, beside what the request does before; and set a time "
+        "limit.",
         ("#2e86ab", "#6ec1e4"), culprit=Culprit.AWAITED, has_culprit=False, says_culprit=False,
     ),
     Cause.REQUEST_IO: CauseInfo(

@@ -129,7 +129,7 @@ OUTCOME_CANCELLED: Final = "cancelled"
 # int, on a job: it stands for so many like ones, short and awaited one after another, in a request with too many to
 # keep each. Its waits and its run are their sums, laid out one after another; absent: 1
 COUNT: Final = "whywait.count"
-SMALL_PREFIX: Final = "whywait.small."  # + wait type + "_ns" (task, job)
+SMALL_PREFIX: Final = "whywait.small."  # + one of SHORT_TYPES + "_ns" (task, job)
 ITEMS: Final = "whywait.items"  # int, on a job: rows that it gave to a library's predict, where that could be seen
 
 # --- on phases, and where phases too short to be spans were summed (task, run, phase) -------------
@@ -176,6 +176,8 @@ WAIT_TYPES: Final = (
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
     WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE, WAIT_CONNECTION, WAIT_INGRESS,
 )  # fmt: skip
+SHORT_IO: Final = "await.io"  # of SMALL_PREFIX: short waits of kind WAIT_AWAIT that I/O ended
+SHORT_TYPES: Final = (*WAIT_TYPES, SHORT_IO)
 # the waker of an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
 WAKER_ACTIVITY: Final = "activity"  # WAKER_SPAN_ID names a task, job or (other trace) phase span
@@ -236,6 +238,8 @@ PACKAGE_CLIENT: Final = (
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
 # before Python 3.12 it awaits in a task of its own, which its time limit cancels
 FOR_LIMITED: Final = r"asyncio\.tasks\.wait_for$"
+# in slices, between which it looks for an interrupt: a slice's end by its timer is no time limit, and the call goes on
+FOR_SLICED: Final = r"psycopg\.waiting\."
 FOR_SLEEP: Final = r"(?:.*\.)?sleep(?:_until|_forever)?$"
 # of a stream, one part follows from another
 FOR_STREAM: Final = (
@@ -254,6 +258,8 @@ FOR_REQUEST_CALLS: Final = (
     "BaseRequest.read", "BaseRequest.text", "BaseRequest.json", "BaseRequest.post", "BaseRequest.multipart",
     "StreamResponse.write", "StreamResponse.write_eof",
 )  # fmt: skip
+# FOR_PACKAGE + "." + FOR_CALL: it takes a connection down, and waits for the other side to do so, too
+CALL_CLOSES: Final = r"(?!sqlalchemy\b)\w+\.(?:\w*Connection|\w*Client|ClientSession|Pool|StreamWriter)\.(?:a?close|wait_closed|disconnect)$"
 # in the module, function and call of a wait: a message to a websocket's client
 FOR_WEBSOCKET_SEND: Final = r"(?i)(?:websocket|ws_stream).*(?:send|drain)"
 FOR_DRAIN: Final = r"asyncio\.streams\.StreamWriter\.drain$"  # until the other side has read enough
@@ -389,6 +395,9 @@ POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
 
 # files of libraries that work on a request around its endpoint, which does not call them
 MIDDLEWARE: Final = r"(?i)middleware|gzip|brotli|compress"
+CALLS_NEXT: Final = (
+    r".*\bcall_next\b.*\.coro$"  # of a task's function: a middleware runs the rest of the application there
+)
 
 # --- from the semantic conventions --------------------------------------------------------------
 CODE_FUNCTION: Final = "code.function.name"

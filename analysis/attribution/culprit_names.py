@@ -107,7 +107,9 @@ def function(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The span's function; of a library's that ran for a request outside the user's code, the request's own, unless it is
     a middleware, which the endpoint does not call."""
     attributes = spans.attributes[row]
-    if is_librarys(attributes) and not re.search(schema.MIDDLEWARE, text(attributes, schema.CODE_FILE)):
+    if is_librarys(attributes) and not is_middlewares(
+        *(text(attributes, one) for one in (schema.CODE_FUNCTION, schema.CODE_FILE))
+    ):
         answers = _root_around(spans, row)
         if text(answers, schema.CODE_FILE) and not is_librarys(answers):
             attributes = answers
@@ -119,6 +121,11 @@ def function(spans: SpanTable, number: int, row: int) -> list[Named]:
 def is_librarys(attributes: dict[str, Any]) -> bool:
     """Return whether the code that a span with these attributes ran is a library's."""
     return in_library(text(attributes, schema.CODE_FILE))
+
+
+def is_middlewares(function: str, file: str) -> bool:
+    """Return whether this is a middleware's own code: what it computes, no endpoint called."""
+    return re.search(schema.MIDDLEWARE, file) is not None and not re.match(schema.CALLS_NEXT, function)
 
 
 @lru_cache(maxsize=4096)

@@ -19,7 +19,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     of_thread,
     ran,
 )
-from whywait.analysis.attribution.short_stretches import name_short_stretches
+from whywait.analysis.attribution.short_stretches import name_by_waits, name_short_stretches
 from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
@@ -65,6 +65,7 @@ def find_culprits(
     table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
     table = _of_activity(spans, table, np.where(of_others, row, NONE)[table["segment"].to_numpy(dtype=np.int64)])
     table = name_short_stretches(spans, segments, described.cause, request_rows, table)
+    table = name_by_waits(spans, spans.names[request_rows[segments.request[table["segment"]]]], table)
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
 

@@ -29,7 +29,7 @@ class Facts:
     """One entry per segment; rows of spans are NONE where there is no such span."""
 
     part: Ints  # CPU ... OUTSIDE
-    small_type: Ints  # number in WAIT_TYPES where part is SMALL, else NONE
+    small_type: Ints  # number in SHORT_TYPES where part is SMALL, else NONE
     foreign: Bools  # in a trace that whywait did not write
     client: Bools  # the span is a request to another service
     waiting: Bools  # inside a recorded wait

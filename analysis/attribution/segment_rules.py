@@ -31,6 +31,9 @@ class Rule:
 # a thread that had work and had not begun: for longer than the resolution it is not known why
 _WAKINGS: Final = (schema.WAIT_RESUME, schema.WAIT_POOL_HANDOVER)
 _SHORT: Final = "in waits too short to be told one by one"
+_SHORT_KINDS: Final = dict.fromkeys(_WAKINGS, ("changes of threads", Cause.LOOP_WAKEUP)) | {
+    schema.SHORT_IO: ("answers", Cause.AWAIT_IO)
+}
 
 
 def _small(number: int) -> When:
@@ -77,10 +80,9 @@ def _many_wakings(one: Facts) -> Bools:
 
 
 def _wait_kinds() -> Iterator[Rule]:
-    for number, kind in enumerate(schema.WAIT_TYPES):
-        what = "changes of threads" if kind in _WAKINGS else kind.replace("_", " ")
+    for number, kind in enumerate(schema.SHORT_TYPES):
+        what, cause = _SHORT_KINDS.get(kind) or (kind.replace("_", " "), CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED))
         detail = f"{what}, {_SHORT}"
-        cause = Cause.LOOP_WAKEUP if kind in _WAKINGS else CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
         yield Rule(f"short waits: {kind}", _small(number), cause, detail, Evidence.INFERRED)
     for cause, info in INFO.items():
         for kind, detail in info.waits.items():
@@ -104,10 +106,11 @@ RULES: Final = (
     Rule("egress", lambda one: one.ruled & one.says(schema.FOR, schema.FOR_EGRESS), Cause.REQUEST_IO, "the last bytes had not left this host"),
     Rule("thread's signal", _within(schema.FOR_THREAD_SIGNAL), Cause.LOCK_WAIT, "{lock}"),
     Rule("thread's queue", _within(schema.FOR_THREAD_QUEUE), Cause.BLOCKING_IO, "in {awaited}{where}"),
-    Rule("limit by name", _within(schema.FOR_HELD), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
+    Rule("limit by name", _within(schema.FOR_HELD), Cause.LIMITER_WAIT, "awaiting {awaited}{inside}{where}"),
     Rule("signal of a later request", lambda one: _taken_up_later(one) & one.awaits(schema.FOR_SIGNAL), Cause.LIMITER_WAIT,
          "{awaiting}{where}", Evidence.INFERRED),
     Rule("queued for another trace", _taken_up_later, Cause.LIMITER_WAIT, "queued for {waker}", Evidence.INFERRED),
+    Rule("slice", _within(schema.FOR_SLICED), Cause.AWAIT_IO, "{awaiting}{where}"),
     Rule("timer", _ended_by(schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {timed}{where}"),
     Rule("io", _ended_by(schema.WAKER_IO), Cause.AWAIT_IO, "{awaiting}{where}"),
     Rule("gathering", _ended_by(schema.WAKER_ARRIVAL), Cause.AWAIT_IO, "gathering: {awaiting}{where}"),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.attributes import objects
+from whywait.analysis.attribution.culprit_names import in_library, is_middlewares
 from whywait.analysis.causes import NUMBER, Cause
 from whywait.analysis.path.segments import Segments
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts
@@ -51,6 +52,33 @@ def name_short_stretches(
     named["ns"] = (upto - np.rint(named["ns"] * (named["upto"] - named["share"]))).astype(np.int64)
     found: pd.DataFrame = pd.concat([table[~bare], named[named["ns"] > 0]], ignore_index=True)
     return found.loc[:, [*table.columns]]
+
+
+def name_by_waits(spans: SpanTable, endpoints: Texts, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the culprits, with those that are a library's task named by the user's function in which such tasks of the same
+    endpoint wait for longest: their steps, each too short for a sample, go on there. Not a middleware's, which computes itself."""
+    named_so = zip(table["culprit"], table["file"], strict=True)
+    at = np.flatnonzero([in_library(file) and not is_middlewares(one, file) for one, file in named_so])
+    rows = spans.find(*(table[key].to_numpy(dtype=object)[at] for key in ("trace_id", "span_id")))
+    at, rows = (one[(rows >= 0) & (spans.kinds[rows] == schema.KIND_TASK)] for one in (at, rows))
+    keys = endpoints[at] + " " + spans.names[rows]
+    waits = np.flatnonzero((spans.kinds == schema.KIND_WAIT) & np.isin(spans.traces, np.unique(spans.traces[rows])))
+    waits = waits[[one != "" and not in_library(one) for one in spans.texts(waits, schema.CODE_FILE)]]
+    if not (len(at) and len(waits)):
+        return table
+    owners = pd.Series(spans.find(spans.trace_ids[waits], spans.texts(waits, schema.ACTIVITY)))
+    places = {name: objects(spans.values(waits, one)) for name, one in zip(_NAME, _CODE, strict=True)}
+    key = owners.map(dict(zip(rows.tolist(), keys, strict=True)))
+    known = pd.DataFrame({"key": key, **places, "ns": spans.end[waits] - spans.start[waits]})
+    sums = known.groupby(["key", "culprit", "file"], as_index=False).agg(line=("line", "first"), ns=("ns", "sum"))
+    chief = sums.sort_values("ns", ascending=False).drop_duplicates("key").set_index("key")
+    at, keys = (one[np.isin(keys, chief.index.to_numpy(dtype=object))] for one in (at, keys))
+    named = table.copy()
+    for name in _NAME:
+        column = table[name].to_numpy(dtype=object).copy()
+        column[at] = chief[name].reindex(keys).to_numpy(dtype=object)
+        named[name] = pd.Series(column, table.index, dtype=object)
+    return named
 
 
 def _places(function: Texts, file: Texts, line: Texts) -> Texts:

@@ -56,7 +56,7 @@ _WAITED: Final = {
     schema.WAIT_LOGGING: Resource.LOGGING, schema.WAIT_LIMITER: Resource.LOCK, schema.WAIT_GPU_QUEUE: Resource.DEVICE,
     schema.WAIT_CONNECTION: Resource.CONNECTION,
 }  # fmt: skip
-_HELD_BY_OTHERS: Final = (Resource.LOCK, Resource.LOGGING, Resource.CONNECTION)  # only those who wait are recorded
+HELD_BY_OTHERS: Final = (Resource.LOCK, Resource.LOGGING, Resource.CONNECTION)  # only those who wait are recorded
 
 
 def demand(analysis: Analysis) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def _parts(own: pd.DataFrame, taken: pd.DataFrame) -> Iterator[tuple[Resource, p
     run = jobs[jobs["kind"] == schema.KIND_RUN]
     yield Resource.POOL, _row(run, held="ns", servers=run["size"])
     yield Resource.POOL, _row(run, demand="less_ns", servers=run["size"])
-    inside = jobs[jobs["wait"].map(_WAITED.get).isin(_HELD_BY_OTHERS)].assign(less_ns=-own["ns"])
+    inside = jobs[jobs["wait"].map(_WAITED.get).isin(HELD_BY_OTHERS)].assign(less_ns=-own["ns"])
     yield Resource.POOL, _row(inside, demand="less_ns", servers=inside["size"])
     device = own[own["device"] != ""].assign(name=own["device"])
     yield Resource.DEVICE, _row(device, held="device_ns", servers=1.0)
@@ -104,7 +104,7 @@ def _parts(own: pd.DataFrame, taken: pd.DataFrame) -> Iterator[tuple[Resource, p
     waited = wait.map(_WAITED.get).where(~own["limited"], Resource.LOCK)
     for resource, rows in own[waited.notna()].groupby(waited.dropna().astype(str)):
         named = rows.assign(name=rows["pool" if resource == Resource.POOL else "of"])
-        if resource in _HELD_BY_OTHERS:
+        if resource in HELD_BY_OTHERS:
             waits = of_waiters(named)
             yield Resource(resource), _row(waits, held="slot_ns", wait="ns", servers=named["slots"], visits=1)
             unseen = without_wait(waits, taken)

@@ -43,7 +43,7 @@ class Pieces:
     sampled: Ints  # number of the frame whose blocked time samples divided, NONE
     amounts_ns: NDArray[np.int64]  # pieces × MEASURES
     small_ns: Ints  # waits too short to be spans
-    small_by_type: NDArray[np.int64]  # activity × WAIT_TYPES
+    small_by_type: NDArray[np.int64]  # activity × SHORT_TYPES
 
     @property
     def rest_ns(self) -> Ints:
@@ -142,7 +142,7 @@ def _while_ready(spans: SpanTable, activities: Activities, wait: Ints, length: I
 
 
 def _small_waits(spans: SpanTable, activities: Activities) -> NDArray[np.int64]:
-    keys = [f"{schema.SMALL_PREFIX}{wait}_ns" for wait in schema.WAIT_TYPES]
+    keys = [f"{schema.SMALL_PREFIX}{wait}_ns" for wait in schema.SHORT_TYPES]
     columns = [np.maximum(spans.ints(activities.row, key), 0) for key in keys]
     return np.stack(columns, axis=1) if len(activities.row) else np.zeros((0, len(keys)), dtype=np.int64)
 

@@ -15,7 +15,7 @@ from whywait.tracer import schema
 
 # the kinds of amounts of a stretch, in the order of unplaced amounts
 CPU, RUN_QUEUE, GIL, LOCK, CALL, SMALL, REST, OUTSIDE = range(8)
-_SMALL_TYPES: Final = len(schema.WAIT_TYPES)
+_SMALL_TYPES: Final = len(schema.SHORT_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Segments:
     start: Ints
     end: Ints
     part: Ints  # CPU ... OUTSIDE
-    small_type: Ints  # number in WAIT_TYPES where part is SMALL, else NONE
+    small_type: Ints  # number in SHORT_TYPES where part is SMALL, else NONE
     activity: Ints  # NONE where part is OUTSIDE
     piece: Ints
     placed: Bools

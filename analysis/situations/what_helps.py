@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Final
 
 from whywait.analysis.attribution.culprit_names import in_library
@@ -81,7 +82,10 @@ IN_THREAD: Final[Table] = (
     (r"^sqlalchemy\.InstrumentedAttribute\.",
      "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by "
      "options(selectinload(...)) of their query, or a join"),
-    (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo)\.",
+    (r"^django\.\w+Descriptor\.__get__",
+     "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by "
+     "select_related(...) or prefetch_related(...) of their query"),
+    (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo|django\.(?:\w*QuerySet|Model|\w*Manager|\w*Paginator))\b",
      "the database takes this long. Ask once where it is asked again and again; else look at the statement's plan (EXPLAIN), and "
      "whether it waits for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, "
      "with no other call inside"),
@@ -106,6 +110,10 @@ FASTER: Final[Table] = (
     (r" (?:in|beside) (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
      "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
      "select columns instead of whole objects (select(Order.id, Order.total)), whose rows are far lighter."),
+    (r" in (?:json|simplejson|ujson|orjson|pickle|yaml|csv)\.\w+$",
+     "{function} reads or writes much at once, in C code or Python's own that keeps the GIL in any thread: keep less in "
+     "one piece (a key for each entry, pages), keep what was read while it stays the same, or take a faster library (msgspec, "
+     "orjson). Else do it in a process pool."),
     (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
      "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
      "answers."),
@@ -118,9 +126,6 @@ FASTER: Final[Table] = (
     (r" (?:in|beside) [\w.]+\.<module>$",
      "A module is imported there, with all that it imports: import it at the top of {function}'s module, so that it is there before "
      "the first request."),
-    (r" in (?:json|simplejson)\.",
-     "Encode or decode less at once in {function} (pages, fewer fields), or by a faster library (orjson, msgspec); else in a process "
-     "pool: in a worker thread it would keep the GIL."),
     (r" beside (?:pydantic\w*|json|ujson|orjson|msgspec|marshmallow)\.",
      "The framework checks and converts there what {function} takes or returns: take and send less at once (pages, fewer fields), or "
      "return a Response of its own that has the bytes already, which is neither checked nor converted. Else make that in a process "
@@ -141,6 +146,13 @@ _TOGETHER: Final = "run them together (asyncio.gather, a TaskGroup), or ask once
 _IF_APART: Final = "If they do not need each other's results, "
 # pattern of what is asked again and again, after its package -> how to ask once for all, or all together
 ONCE: Final[Table] = (
+    (r"^sqlalchemy\..* in steps$",
+     "Make fewer round trips: these are the steps of few calls. pool_pre_ping asks before each use of a connection (pool_recycle in "
+     "its place); isolation_level=\"AUTOCOMMIT\" of an engine that only reads saves the BEGIN and the end of each transaction; and a "
+     "database near by makes all of them shorter"),
+    (r"^\.job \w*QuerySet\.",
+     f"{_IF_APART}ask once for all: select_related(...) or prefetch_related(...) of the first query, in_bulk(...), or "
+     "filter(...__in=[...]). Django does these one after another on one thread, so gather over them does not help"),
     (r"^sqlalchemy\.\w*Session\.(?:commit|refresh)",
      "Commit once, after the last one: each commit is a round trip or more, and each object is loaded anew when it is used "
      "after it (expire_on_commit=False of the sessionmaker keeps it; flush() sends without an end of the transaction)"),
@@ -150,6 +162,9 @@ ONCE: Final[Table] = (
     (r"^asyncpg\.\w*Cursor|^psycopg\.\w*ServerCursor",
      "Take more rows in each turn: prefetch= of the cursor (asyncpg: 50 where it is not set; itersize of psycopg's, 100), or fetch() "
      "all of them where they fit into memory"),
+    (r"^asyncpg\.\w+\.execute$",
+     f"{_IF_APART}write once for all: executemany, or one statement (`unnest`). Where one thing is written again and again as it "
+     "grows, write it at the end, or every second or so, beside what goes on"),
     (r"^(?:asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg)",
      f"{_IF_APART}ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
      "gather needs several"),
@@ -161,6 +176,38 @@ ONCE: Final[Table] = (
     (r"^(?:httpx|aiohttp)\.", f"{_IF_APART}{_TOGETHER}. Where they are one call that is redirected, ask its final address"),
     (r"", f"{_IF_APART}{_TOGETHER}"),
 )  # fmt: skip
+# pattern of the call that makes a connection, after its package -> how its connections are kept
+KEPT: Final[Table] = (
+    (r"^asyncpg\.Pool\.acquire",
+     "Let the pool keep its connections, from start-up on: min_size of create_pool, and max_inactive_connection_lifetime (300 s "
+     "where it is not set) longer than requests are apart"),
+    (r"^sqlalchemy\.",
+     "Make the engine once, at start-up, and let it keep its connections: no NullPool, as many in pool_size as are in use at "
+     "once, and a pool_recycle that is not short"),
+    (r"^websockets\.|WebSocket",
+     "Open the connection once, at start-up, and let a task of the service keep it for all requests, with a future or the last "
+     "value for those that wait"),
+    (r"",
+     "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
+     "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),
+)  # fmt: skip
+
+
+class Use(StrEnum):
+    """For what a connection is held."""
+
+    DATABASE = "database"
+    CLIENT = "client"
+    OTHER = "other"
+
+
+# how a connection is held for less time; follows "were held ... for so much of the wait"
+HOLDS_LESS: Final = {
+    Use.DATABASE: ", and the database works there meanwhile: make that shorter (its plan, by EXPLAIN; whether it waits for a lock, "
+                  "as of a row that another transaction changed)",
+    Use.CLIENT: ", and are in use there: make what is asked shorter, or ask less often (a cache, one question for several)",
+    Use.OTHER: ": do less there while one is held (acquire it later, release it sooner)",
+}  # fmt: skip
 _WHERE: Final = (schema.LOCK_KIND, schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
 _INSIDE: Final = r"^(?:time\.sleep|threading\.(?!Thread\.join)|queue\.)"
@@ -170,15 +217,6 @@ _CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL, schema.WAIT)
 def look_up(table: Table, text: str) -> str:
     """Return the words of the first pattern that is found in `text`; "" without one."""
     return next((words for pattern, words in table if re.search(pattern, text)), "")
-
-
-def holds_less(in_use: bool) -> str:
-    """Return how a connection is held for less time: where it is in use all that time, or where other things are done, too."""
-    if in_use:
-        return (
-            ", and are in use there: make what is asked shorter, or ask less often (a cache, one question for several)"
-        )
-    return ": do less there while one is held (acquire it later, release it sooner)"
 
 
 def is_lock(attributes: Mapping[str, Any]) -> bool:

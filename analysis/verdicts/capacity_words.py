@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from whywait.analysis.capacity.demand import Resource
+from whywait.analysis.capacity.demand import HELD_BY_OTHERS, Resource
 from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
 from whywait.analysis.situations.what_helps import GIVEN, LIMITS, look_up
 from whywait.analysis.text import amount
@@ -87,7 +87,10 @@ def _by_others(use: Use, of_it: str = "") -> str:
 
 
 def _needs(one: ProcessCapacity, limit: Use) -> str:
-    """Of requests that differ, their mean, too: what a process can serve follows from that."""
+    """Of requests that differ, their mean, too: what a process can serve follows from that. Who held it is not known where
+    only those who wait are recorded: it may be other requests, or work of none."""
+    if limit.resource in HELD_BY_OTHERS:
+        return f"held for {amount(limit.demand_ns)} per request on average"
     of_heaviest, it = one.heaviest_ns or limit.demand_ns, _IT.get(limit.resource, "it")
     if abs(of_heaviest - limit.demand_ns) <= _ALIKE * limit.demand_ns:
         return f"each {one.heaviest} needs {it} for {amount(of_heaviest)}"

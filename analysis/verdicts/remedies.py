@@ -53,8 +53,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Make it ({client}) once, at start-up, and use it in all requests: each new one must connect (name look-up, TCP, TLS, "
      "log-in) before its first answer, which is in this wait."),
     (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
-     "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections: "
-     "what passes before the question is sent is saved."),
+     "{keep}: what passes before the question is sent, and in the close, is saved."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
      "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
      "batch), or make that shorter."),

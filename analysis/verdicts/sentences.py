@@ -309,7 +309,7 @@ _PATTERNS: Final = {
         "{mean_ns:ms} of each request passed in {task}, a task of no request, for which they waited ({doing}).",
     Situation.CONNECTS:
         "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
-        "{connect_ns:ms}, TLS handshake {tls_ns:ms}; the rest, {other_ns:ms}, is the answers).",
+        "{connect_ns:ms}, TLS handshake {tls_ns:ms}, close {close_ns:ms}; the rest, {other_ns:ms}, is the answers).",
     Situation.COLD_START:
         "Cold start: the first {requests:of request} took {mean_ns:ms} on average, those after {others_ns:ms}: {of:phrase} "
         "({detail}). Do that at start-up, before the first request.",

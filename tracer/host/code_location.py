@@ -247,7 +247,9 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | No
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             return "", "", "", None
         if not code.co_filename.startswith((_OURS, "<")):  # nor what a library wrote and compiled, as a proxy's methods
-            called, pings = code, pings or "ping" in code.co_name
+            if called is None or not _is_property(code):
+                called = code
+            pings = pings or "ping" in code.co_name
             step = step or ("" if pings else _step(code.co_name))
             if asking is None and _about(code.co_filename) & _CLIENT and asks(code):
                 asking = frame
@@ -255,6 +257,11 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | No
     if frame is None or called is None or (package := module_of(called.co_filename).partition(".")[0]) in _PRIMITIVE:
         return "", "", step, None
     return called.co_qualname.partition(".<locals>")[0], package, step, asking
+
+
+def _is_property(code: CodeType) -> bool:
+    """Of a kind of property (`cached_property.__get__`): what users know is the function that it calls."""
+    return code.co_name == "__get__" and "propert" in code.co_qualname
 
 
 def place_here(frame: FrameType) -> Place | None:

@@ -1,6 +1,7 @@
 """Requests wait for a connection of a pool while others hold all of them: how it is enlarged, and where they are held;
 and who waits for another one, or for another worker, while it holds one itself."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,9 +10,9 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import holds_less
+from whywait.analysis.situations.what_helps import HOLDS_LESS, Use
 from whywait.analysis.text import in_brackets, place
-from whywait.tracer.schema import FOR_PACKAGE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
+from whywait.tracer.schema import FOR_PACKAGE, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
 
 
 def holds_one(group: Group) -> Iterator[Pattern]:
@@ -36,16 +37,19 @@ def holds_one(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.HOLDS_ONE, cause, found)
 
 
-def _in_use(group: Group, waits: pd.DataFrame) -> bool:
-    """Whether those who had the connections were in calls of the pool's own library for most of the time, and did nothing
-    else meanwhile."""
+def _in_use(group: Group, waits: pd.DataFrame) -> Use:
+    """In what those who had the connections were for most of the time: a database's call, one of the pool's own library, or
+    something else."""
     holders = group.holders
-    own = holders[
-        (holders["cause"] == Cause.CONNECTION_WAIT) & (holders["endpoint"] == group.endpoint) & (holders["did"] != "")
-    ]
+    own = holders[(holders["cause"] == Cause.CONNECTION_WAIT) & (holders["endpoint"] == group.endpoint)]
+    own = own[own["did"] != ""]
     (longest,) = group.attributes_of(waits.nlargest(1, "amount_ns"))
-    asked = own["at"].map(lambda at: _library(group.attributes.get(str(at), {})))
-    return bool(own.loc[(asked == _library(longest)) & (asked != ""), "ns"].sum() >= MIN_HELD * own["ns"].sum() > 0)
+    asked = [_library(group.attributes.get(str(at), {})) for at in own["at"]]
+    least_ns = max(MIN_HELD * own["ns"].sum(), 1)
+    if own.loc[[re.match(PACKAGE_DATABASE, one) is not None for one in asked], "ns"].sum() >= least_ns:
+        return Use.DATABASE
+    used = [one == _library(longest) != "" for one in asked]
+    return Use.CLIENT if own.loc[used, "ns"].sum() >= least_ns else Use.OTHER
 
 
 def _library(attributes: dict[str, Any]) -> str:
@@ -66,13 +70,8 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     at: Any = by_place.idxmax()
     holder = f"{at[0]}{in_brackets(place(at[1], int(at[2])))}"
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
-    said = {
-        "knob": str(pool[0]),
-        "size": int(pool[1]),
-        "holder": holder,
-        "share": share,
-        "less": holds_less(_in_use(group, waits)),
-    }
+    less = HOLDS_LESS[_in_use(group, waits)]
+    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": less}
     chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
     ends_ns = group.spans[group.spans["trace_id"].isin(chief["culprit_trace_id"])].groupby("trace_id")["end_ns"].max()
     over = chief["culprit_trace_id"].map(ends_ns) < chief["start_ns"]

@@ -9,7 +9,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import in_thread, instead_of
+from whywait.analysis.situations.what_helps import called, in_thread, instead_of
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -149,9 +149,10 @@ def slow_readers(group: Group) -> Iterator[Pattern]:
 
 
 def _is_message(attributes: dict[str, Any]) -> bool:
-    called = ".".join(str(attributes.get(key) or "") for key in (schema.FOR_MODULE, schema.FOR, schema.FOR_CALL))
+    names = ".".join(str(attributes.get(key) or "") for key in (schema.FOR_MODULE, schema.FOR, schema.FOR_CALL))
     drains = awaits(attributes, schema.FOR_DRAIN) and not attributes.get(schema.FOR_CALL)  # no client of a library
-    return drains or re.search(schema.FOR_WEBSOCKET_SEND, called) is not None
+    closes = re.match(schema.CALL_CLOSES, called(attributes)) is not None
+    return drains or (re.search(schema.FOR_WEBSOCKET_SEND, names) is not None and not closes)
 
 
 def _is_given(attributes: dict[str, Any], given: str, others: bool) -> bool:
@@ -181,7 +182,7 @@ def _task(attributes: dict[str, Any]) -> str:
 def _is_limit(attributes: dict[str, Any]) -> bool:
     inside = awaits(attributes, schema.FOR_LIBRARY) or schema.FOR_CALL in attributes  # a client's own future
     fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside and not _is_paced(attributes)
-    return fired and not awaits(attributes, schema.FOR_SLEEP)
+    return fired and not awaits(attributes, f"{schema.FOR_SLEEP}|{schema.FOR_SLICED}")
 
 
 def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:

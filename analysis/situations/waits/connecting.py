@@ -1,8 +1,9 @@
 """Requests make clients and connections that could be kept.
 
-|-- made --|-- name look-up --|-- connect --|-- TLS handshake --|---- answer ----|
+|-- made --|-- name look-up --|-- connect --|-- TLS handshake --|---- answer ----|-- close --|
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,13 +14,15 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_KNOWN
+from whywait.analysis.situations.what_helps import KEPT, called, look_up
 from whywait.tracer import schema
 
 _IN_THREADS: Final = {
     "socket.getaddrinfo": schema.STEP_LOOK_UP, "socket.connect": schema.STEP_CONNECT, "ssl.do_handshake": schema.STEP_TLS,
 }  # fmt: skip
 _NUMBERS: Final = {
-    "look_up_ns": schema.STEP_LOOK_UP, "connect_ns": schema.STEP_CONNECT, "tls_ns": schema.STEP_TLS, "other_ns": "",
+    "look_up_ns": schema.STEP_LOOK_UP, "connect_ns": schema.STEP_CONNECT, "tls_ns": schema.STEP_TLS, "close_ns": "close",
+    "other_ns": "",
 }  # fmt: skip
 _WAITS: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO)
 # what a request does itself; in the others it waits for some that make clients
@@ -39,10 +42,12 @@ def connecting(group: Group) -> Iterator[Pattern]:
     found = _numbers(group, rows, made)
     if found["share"] < MIN_HELD or found["making_ns"] < group.least_ns:
         return
+    (longest,) = group.attributes_of(made.nlargest(1, "amount_ns"))
+    keep = look_up(KEPT, called(longest))
     for cause in _WAITS:
         own_ns, making_ns = (one.loc[one["cause"] == cause, "amount_ns"].sum() for one in (rows, made))
         if making_ns >= MIN_KNOWN * own_ns > 0 and not _stops_loop(group, cause):
-            yield Pattern(Situation.CONNECTS, cause, found)
+            yield Pattern(Situation.CONNECTS, cause, {**found, "keep": keep})
 
 
 def _stops_loop(group: Group, cause: Cause) -> bool:
@@ -64,6 +69,8 @@ def _numbers(group: Group, rows: pd.DataFrame, made: pd.DataFrame) -> dict[str, 
 def _step(attributes: dict[str, Any]) -> str:
     if attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER:  # a time limit: no connection came of it
         return ""
+    if re.match(schema.CALL_CLOSES, called(attributes)):
+        return _NUMBERS["close_ns"]
     step = _IN_THREADS.get(str(attributes.get(schema.FOR))) or str(attributes.get(schema.FOR_STEP) or "")
     return step if step in _NUMBERS.values() else ""
 

@@ -60,6 +60,7 @@ def _is_turn(attributes: dict[str, Any], trace_id: str) -> bool:
     returned = attributes.get(schema.WAKER_SPAN_ID) or attributes.get(schema.BLOCKER_SPAN_ID)
     by = attributes.get(schema.BLOCKER_TRACE_ID) or attributes.get(schema.WAKER_TRACE_ID) or trace_id
     is_place = attributes.get(schema.WAIT) in _PLACES or awaits(attributes, f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}")
+    is_place &= not awaits(attributes, schema.FOR_EVENT)  # nobody takes one
     return bool(returned and is_place and by == trace_id)
 
 

@@ -10,6 +10,7 @@ paced       |part|---|part|---|part|---|part|               pauses of a loop tha
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import Cause
@@ -29,7 +30,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         own = own.loc[[schema.FOR_TURNS not in found for found in group.attributes_of(own)]]
         if own.empty:
             continue
-        turns = _turns(_described(group, own), "activity_id", "span_id")
+        turns = _turns(_described(group, own), "activity_id", "turn")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
         retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | turns["step"].isin(_CONNECTING)
@@ -55,7 +56,7 @@ def _of_jobs(group: Group, own: pd.DataFrame) -> pd.DataFrame:
     """Return the turns of jobs of one function: of these, two are enough."""
     jobs = own[group.kinds_of(own) == schema.KIND_JOB]
     jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
-    jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
+    jobs = jobs.assign(what=jobs["activity_name"], awaited=jobs["activity_name"], step="", package="", leaf="")
     alike = _alike(_turns(jobs, "activity_name", "activity_id"))
     return alike[alike.groupby("series")["ns"].transform("size") > 1]
 
@@ -81,7 +82,20 @@ def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
     attributes = group.attributes_of(own)
     step, package = ([str(one.get(key) or "") for one in attributes] for key in (schema.FOR_STEP, schema.FOR_PACKAGE))
     awaited = [_awaited(one) for one in attributes]
-    return own.assign(what=own["detail"], awaited=awaited, step=step, package=package)
+    own = own.assign(what=own["detail"], awaited=awaited, step=step, package=package)
+    goes_on = pd.Series([_goes_on(one) for one in attributes], own.index, dtype=bool)
+    own = own.assign(leaf=[str(one.get(schema.FOR) or "") for one in attributes])
+    return own.assign(turn=own["span_id"].where(~goes_on)).assign(turn=_ends)
+
+
+def _goes_on(attributes: Mapping[str, Any]) -> bool:
+    return awaits(attributes, schema.FOR_SLICED) and attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER
+
+
+def _ends(own: pd.DataFrame) -> "pd.Series[Any]":
+    """Of each row the wait that ends its turn: a call may wait in slices."""
+    by_time = own.sort_values("start_ns")
+    return by_time["turn"].groupby(by_time["activity_id"]).bfill().fillna(by_time["span_id"])
 
 
 def _awaited(attributes: Mapping[str, Any]) -> str:
@@ -94,17 +108,24 @@ def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
     """Return one row per turn, in order of time; `series` numbers those of one request, doer and thing awaited."""
     found = rows.groupby(["request_id", doer, "what", turn], sort=False, as_index=False).agg(
         ns=("amount_ns", "sum"), start_ns=("start_ns", "min"), awaited=("awaited", "first"), weight=("weight", "first"),
-        step=("step", "first"), package=("package", "first"),
+        step=("step", "first"), package=("package", "first"), leaf=("leaf", "first"),
     ).sort_values("start_ns")  # fmt: skip
     series = found.groupby(["request_id", doer, "what"])
     return found.assign(series=series.ngroup(), times=series["ns"].transform("size"))
+
+
+def _in_steps(turns: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether a series is what few calls do inside, one thing after another: hardly any of it comes twice."""
+    by_leaf = turns.groupby(["series", "leaf"])["ns"].transform("size").groupby(turns["series"]).transform("max")
+    return (by_leaf < MANY_AWAITS) & (turns.groupby("series")["leaf"].transform("nunique") >= SEVERAL_AWAITS)
 
 
 def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> Iterator[Pattern]:
     by_series = turns.groupby(["series", "what"], as_index=False).agg(
         times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
     )
-    asked = (turns["package"] + "." + turns["awaited"]).groupby(turns["what"]).first()
+    steps = np.where(_in_steps(turns), " in steps", "")
+    asked = (turns["package"] + "." + turns["awaited"] + steps).groupby(turns["what"]).first()
     of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count
     saved = of_all["mean_ns"] - of_all["longest_ns"] * (kind is Situation.SERIAL_AWAITS)
     few = (kind is Situation.SERIAL_AWAITS) & (of_all["times"] < MANY_AWAITS)

@@ -461,13 +461,14 @@ def test_short_waits_come_out_of_the_rest_by_the_same_rules() -> None:
         task   root GET    |---------|   cpu=4
     """,
         {
-            "root": {f"whywait.small.{kind}_ns": UNIT_NS for kind in ("resume", "await")}
+            "root": {f"whywait.small.{kind}_ns": UNIT_NS for kind in ("resume", "await", schema.SHORT_IO)}
             | {"whywait.small.loop_busy_ns": 2 * UNIT_NS}
         },
     )
     amounts = table.groupby(["cause", "detail"])["amount_ns"].sum() / UNIT_NS
     assert amounts["loop_busy", "loop busy, in waits too short to be told one by one"] == 2
     assert amounts["unexplained", "await, in waits too short to be told one by one"] == 1
+    assert amounts["await_io", "answers, in waits too short to be told one by one"] == 1
     assert amounts["loop_wakeup", "changes of threads, in waits too short to be told one by one"] == 1
     assert amounts["compute"].sum() == 4
     assert table.loc[table["cause"] == "loop_busy", "evidence"].tolist() == ["inferred"]
@@ -513,3 +514,19 @@ def test_a_trace_of_others_is_guessed_and_says_so() -> None:
 def test_the_last_rule_takes_everything() -> None:
     assert RULES[-1].cause is Cause.UNEXPLAINED
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize(("call", "of"), [("Redis.execute_command", " of Redis.execute_command (redis)"), ("", "")])
+def test_a_lock_inside_a_library_is_no_lock_of_the_users(call: str, of: str) -> None:
+    place = {schema.CODE_FUNCTION: "item", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 6}
+    library = {schema.FOR_CALL: call, schema.FOR_PACKAGE: "redis"} if call else {}
+    table = causes(
+        """
+        server GET         |---------|
+        task   root GET    |---------|   cpu=0
+        wait   w    root   |---------|   waker=activity for=Lock.acquire
+    """,
+        {"w": {schema.FOR_MODULE: "asyncio.locks", **place, **library}},
+    )
+    (detail,) = table.loc[table["cause"] == "limiter_wait", "detail"]
+    assert detail == f"awaiting Lock.acquire{of} in item (srv/app.py:6)"

@@ -51,3 +51,53 @@ def test_what_no_sample_met_is_divided_as_what_samples_met() -> None:
 )
 def test_what_samples_do_not_tell_stays_without_a_name(functions: str, length: int, computed: dict[str, int]) -> None:
     assert named(Cause.COMPUTE, functions, length) == computed
+
+
+@pytest.mark.parametrize(
+    ("file", "where", "name"),
+    [
+        ("/lib/site-packages/quart/asgi.py", "/srv/app.py", "report"),
+        ("/lib/site-packages/quart/asgi.py", "/lib/site-packages/quart/app.py", "handle"),
+        ("/srv/app.py", "/srv/app.py", "handle"),
+    ],
+)
+def test_a_librarys_task_whose_steps_are_short_is_named_by_the_users_function_in_which_it_waits(
+    file: str, where: str, name: str
+) -> None:
+    """Of the same endpoint: one of them waits too shortly to be told."""
+    picture, more = "", {}
+    for one in "ab":
+        picture += f"""
+    server GET{one}        |---------|           trace={one}
+    task   root{one} GET{one}  |---------|           trace={one} cpu=0
+    wait   until{one} root{one} |--------|           trace={one} waker=own{one}
+    task   own{one} root{one} |--------|           trace={one} cpu=5
+        """
+        more[f"own{one}"] = {schema.CODE_FUNCTION: "handle", schema.CODE_FILE: file}
+    picture += "    wait   w owna           |---|               trace=a waker=io\n"
+    more["w"] = {schema.CODE_FUNCTION: "report", schema.CODE_FILE: where, schema.CODE_LINE: 22}
+    spans = drawn(picture, more)
+    spans["name"] = spans["name"].str.replace(r"^(.*(?:GET|own))[ab]$", r"\1", regex=True)
+    found = analyze(spans).culprits
+    computing = found[found["cause"] == Cause.COMPUTE]
+    assert set(computing["culprit"]) == {name}
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("BaseHTTPMiddleware.__call__.<locals>.call_next.<locals>.coro", "upload"),  # the rest of the application
+        ("GZipMiddleware.compress", "GZipMiddleware.compress"),
+    ],
+)
+def test_what_a_middleware_runs_of_the_application_is_the_endpoints(task: str, name: str) -> None:
+    picture = """
+    server GET         |---------|
+    task   root GET    |---------|    cpu=0
+    wait   until root  |--------|     waker=own
+    task   own root    |--------|     cpu=5
+    """
+    of_library = {schema.CODE_FUNCTION: task, schema.CODE_FILE: "/lib/site-packages/starlette/middleware/base.py"}
+    endpoint = {schema.CODE_FUNCTION: "upload", schema.CODE_FILE: "/srv/app.py", schema.ROOT: True}
+    found = analyze(drawn(picture, {"own": of_library | {schema.SPAWNED_BY: f"{2:016x}"}, "root": endpoint})).culprits
+    assert set(found.loc[found["cause"] == Cause.COMPUTE, "culprit"]) == {name}

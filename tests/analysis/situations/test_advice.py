@@ -353,8 +353,9 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop user's /srv/compress.py:pack", "Move pack off the event loop"),
         ("loop library's /x/site-packages/starlette/middleware/gzip.py:pack", "compresslevel of GZipMiddleware"),
         ("loop user's /srv/app.py:pack in sklearn.<module>", "at the top of pack's module"),
-        ("loop user's /srv/app.py:pack in json.dumps", "a faster library (orjson, msgspec)"),
         ("thread user's /srv/app.py:pack", "or run it in a process pool"),
+        ("loop user's /srv/app.py:pack in json.loads", "a key for each entry"),
+        ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
     ],
 )
@@ -371,6 +372,9 @@ def test_what_the_holders_did_is_said_in_the_reason() -> None:
     [
         ("sqlalchemy", "Session.scalar", "whether it waits for a lock"),
         ("sqlalchemy", "InstrumentedAttribute.__get__", "a lazy load"),
+        ("django", "ForwardManyToOneDescriptor.__get__", "select_related"),
+        ("django", "Paginator.count", "EXPLAIN"),
+        ("django", "Template.render", "make the call shorter"),
         ("requests", "Session.get", "make the call shorter"),
     ],
 )
@@ -440,6 +444,26 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     (said,) = found.situations
     assert "5 times per request, one after another, 105 ms in all: a timer: sleep in fetch (srv/app.py:9)" in said
     assert "The longest takes 24.0 ms." in said
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (("ping", "begin", "prepare", "execute", "execute"), "Make fewer round trips"),  # of one call
+        (("execute",) * 5, "ask once for all"),
+        (("prepare", "execute") * 5, "ask once for all"),
+        (("ping", "begin", "prepare") + ("execute",) * 6, "ask once for all"),
+    ],
+)
+def test_the_steps_of_one_call_are_no_calls(steps: tuple[str, ...], words: str) -> None:
+    at = {schema.CODE_FUNCTION: "account", schema.FOR_CALL: "AsyncSession.execute", schema.FOR_PACKAGE: "sqlalchemy"}
+    picture, more = bar("server GET", 0, 110) + bar("task root", 0, 110), {}
+    for number, step in enumerate(steps):
+        picture += bar(f"wait w{number} root", 1 + 11 * number, 11 + 11 * number, f"waker=io for={step}")
+        more[f"w{number}"] = at
+    found = told(picture, more)
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    assert words in found.remedy
 
 
 def test_one_that_takes_much_longer_is_one_of_them_and_does_not_hide_the_others() -> None:
@@ -546,7 +570,8 @@ def test_who_waits_for_a_connection_and_holds_one(holder: int, remedy_key: str) 
 @pytest.mark.parametrize(
     ("package", "asked", "words"),
     [
-        ("psycopg", "psycopg_pool", "and are in use there: make what is asked shorter"),
+        ("psycopg", "psycopg_pool", "and the database works there meanwhile"),
+        ("aiohttp", "aiohttp", "and are in use there: make what is asked shorter"),
         ("httpx", "psycopg_pool", "do less there while one is held"),
         ("", "", "do less there while one is held"),
     ],
@@ -593,6 +618,23 @@ def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, rem
     found = told(picture + other, {"w": held})
     assert key(found, Cause.CONNECTION_WAIT) == f"connection_wait/{remedy_key}"
     assert ("back in every case" in found.remedy) == (remedy_key == "held_afterwards")
+
+
+@pytest.mark.parametrize(
+    ("package", "words"), [("psycopg", "what the database does there"), ("httpx", "release it sooner")]
+)
+def test_whoever_holds_a_connection_asks_the_database_or_awaits_something_else(package: str, words: str) -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["board"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [trace_id("b")], schema.OCCUPANT_SPAN_IDS: [f"{5:016x}"],
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+    }  # fmt: skip
+    asks = {schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "board"}
+    picture = bar("server GET", 0, 40) + bar("task root", 0, 40) + bar("wait w root", 2, 32, "type=connection_wait")
+    picture += bar("server OTHER", 0, 40, "trace=b") + bar("task root2", 0, 40, "trace=b")
+    found = told(picture + bar("wait q root2", 0, 38, "trace=b waker=io"), {"w": held, "q": asks})
+    assert key(found, Cause.CONNECTION_WAIT) == "connection_wait/connections_held"
+    assert words in found.remedy
 
 
 def test_a_culprit_stands_where_it_was_for_most_of_the_time() -> None:
@@ -761,6 +803,7 @@ def test_pieces_gathered_inside_a_synchronous_middleware_share_its_thread(begin:
         ("asyncio.streams", "StreamWriter.drain", "", "/slow_reader"),
         ("asyncio.streams", "StreamWriter.drain", "Redis.execute_command", "/other_service"),
         ("websockets.asyncio.connection", "Assembler.get", "Connection.recv", "/other_service"),
+        ("websockets.asyncio.connection", "Connection.send_context", "Connection.send", "/slow_reader"),
     ],
 )
 def test_a_message_waits_for_the_client_of_a_websocket(module: str, awaited: str, call: str, remedy_key: str) -> None:
@@ -769,7 +812,7 @@ def test_a_message_waits_for_the_client_of_a_websocket(module: str, awaited: str
     assert reason.remedy.key == reason.cause + remedy_key
 
 
-@pytest.mark.parametrize(("function", "is_serial"), [("load", True), ("_next", False)])
+@pytest.mark.parametrize(("function", "is_serial"), [("load", True), ("_next", False), ("QuerySet.get", True)])
 def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: bool) -> None:
     """The steps of a generator, which a streamed answer takes in threads, cannot run together."""
     picture, more = bar("server GET", 0, 90) + bar("task root", 0, 90), {}
@@ -785,7 +828,21 @@ def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: b
     spans["name"] = spans["name"].str.replace(r"^job\d$", f"job {function}", regex=True)
     (found,) = verdict(analyze(spans))
     assert (key(found, Cause.BLOCKING_IO) == "blocking_io/serial_awaits") == is_serial
-    assert ("4 times per request, one after another, 80.0 ms in all: load" in found.text) == is_serial
+    assert (f"4 times per request, one after another, 80.0 ms in all: {function}" in found.text) == is_serial
+    assert ("gather over them does not help" in found.remedy) == (function == "QuerySet.get")
+
+
+@pytest.mark.parametrize(("module", "key_of_it"), [("psycopg.waiting", "/database"), ("mine", "/time_limit")])
+def test_a_call_that_waits_in_slices_is_one_turn(module: str, key_of_it: str) -> None:
+    """The driver looks for an interrupt ten times a second."""
+    at = {schema.FOR_MODULE: module, schema.FOR_CALL: "AsyncConnection.execute", schema.FOR_PACKAGE: "psycopg"}
+    picture = bar("server GET", 0, 60) + bar("task root", 0, 60)
+    for number in range(5):
+        waker = "io" if number == 4 else "timer"
+        picture += bar(f"wait w{number} root", 2 + 11 * number, 12 + 11 * number, f"waker={waker} for=wait_async")
+    found = told(picture, dict.fromkeys(("w0", "w1", "w2", "w3", "w4"), at))
+    assert key(found, Cause.AWAIT_IO) == f"await_io{key_of_it}"
+    assert ("a timer" in found.text) == (module == "mine")
 
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -793,7 +850,7 @@ def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: b
     ("awaited", "module", "waker", "is_limit"),
     [("wait_for", "asyncio.tasks", "timer", True), ("Queue.get", "asyncio.queues", "timer", True),
      ("sleep", "asyncio.tasks", "timer", False), ("sleep_forever", "anyio._core._eventloop", "timer", False),
-     ("wait_for", "asyncio.tasks", "io", False), ("window", "batcher", "timer", False), ("read", "aiohttp.client", "timer", True)],
+     ("wait_async", "psycopg.waiting", "timer", False), ("wait_for", "asyncio.tasks", "io", False), ("window", "batcher", "timer", False), ("read", "aiohttp.client", "timer", True)],
 )  # fmt: skip
 def test_a_time_limit_that_fired(awaited: str, module: str, waker: str, is_limit: bool) -> None:
     call = {schema.FOR_CALL: "ClientSession._request"} if module.startswith("aiohttp") else {}
@@ -898,7 +955,7 @@ def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str,
     assert ("batcher lets this time pass while requests wait for it already" in found.remedy) == is_window
 
 
-def items(count: int, places: int, own: bool = True) -> Verdict:
+def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get") -> Verdict:
     """Return the verdict on a request whose tasks take 10 ms each, `places` at a time."""
     rounds = -(-count // places)
     picture, more = bar("server GET", 0, 10 * rounds + 1) + bar("task root", 0, 10 * rounds + 1), {}
@@ -908,9 +965,9 @@ def items(count: int, places: int, own: bool = True) -> Verdict:
         picture += bar(f"task i{number} root", 0, begin + 10)
         if begin:
             waker = f"waker=i{number - places}" if own else "waker=io"
-            picture += bar(f"wait q{number} i{number}", 0, begin, f"{waker} for=Queue.get")
+            picture += bar(f"wait q{number} i{number}", 0, begin, f"{waker} for={awaited}")
             more[f"q{number}"] = {
-                schema.FOR_MODULE: "asyncio.queues",
+                schema.FOR_MODULE: "asyncio.queues" if awaited == "Queue.get" else "asyncio.locks",
                 schema.CODE_FILE: "/srv/app.py",
                 schema.CODE_LINE: 5,
             }
@@ -932,6 +989,11 @@ def test_a_limit_inside_one_request() -> None:
                          ids=["places for all", "nearly for all", "few", "ended by a socket"])  # fmt: skip
 def test_no_limit_inside_one_request(count: int, places: int, own: bool) -> None:
     assert Situation.INNER_LIMIT not in kinds(items(count, places, own))
+
+
+def test_nobody_takes_an_event() -> None:
+    """As where each part of an answer is told by one."""
+    assert Situation.INNER_LIMIT not in kinds(items(12, 3, awaited="Event.wait"))
 
 
 CYCLE = """

@@ -43,7 +43,7 @@ def test_what_passes_before_the_question_is_sent_is_told_by_its_steps() -> None:
         "100% of the requests make a connection: 21.0 ms of 25.0 ms (name look-up 7.0 ms, connect 0.00 ms, TLS"
         in found.text
     )
-    assert "handshake 14.0 ms; the rest, 4.0 ms, is the answers)" in found.text
+    assert "handshake 14.0 ms, close 0.00 ms; the rest, 4.0 ms, is the answers)" in found.text
     assert "waiting for AsyncClient.get (httpx): TLS handshake, in quote" in found.text
     assert found.judgement.reasons[0].remedy.key == "await_io/connects"
 
@@ -128,3 +128,38 @@ def test_an_engine_per_request_connects_in_calls_that_only_samples_saw(called: s
     assert found.judgement.reasons[0].remedy.key == (
         "blocking_io/client_per_request" if rows else "blocking_io/in_worker"
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "package", "key", "advice"),
+    [
+        ("Connection.close", "websockets", "/connects", "Open the connection once"),
+        ("Pool.close", "asyncpg", "/connects", "Make the client"),
+        ("AsyncSession.close", "sqlalchemy", "/database", "EXPLAIN"),  # it gives a connection back
+    ],
+)
+def test_a_connection_that_is_taken_down_costs_too(call: str, package: str, key: str, advice: str) -> None:
+    picture = """
+    server GET        |------------------------------|
+    task   root       |------------------------------|
+    wait   got   root  |--|                             waker=io for=wait
+    wait   shut  root      |-----------------------|    waker=io for=Connection.send_context
+    """
+    at = CALL | {schema.FOR_PACKAGE: package, schema.FOR_MODULE: "websockets.asyncio.connection"}
+    spans = drawn(picture, {"got": at | {schema.FOR_CALL: "Connection.recv"}, "shut": at | {schema.FOR_CALL: call}})
+    (found,) = verdict(analyze(spans))
+    assert found.judgement.reasons[0].remedy.key == f"await_io{key}"
+    assert advice in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("call", "package", "advice"),
+    [("Pool.acquire", "asyncpg", "Let the pool keep"), ("AsyncSession.execute", "sqlalchemy", "no NullPool")],
+)
+def test_a_pool_that_keeps_too_few_connections_is_told_its_settings(call: str, package: str, advice: str) -> None:
+    steps = {"look": schema.STEP_CONNECT, "tls": schema.STEP_TLS}
+    at = CALL | {schema.FOR_CALL: call, schema.FOR_PACKAGE: package}
+    spans = drawn(ASKS, {"look": at | {schema.FOR_STEP: steps["look"]}, "tls": at | {schema.FOR_STEP: steps["tls"]}})
+    (found,) = verdict(analyze(spans))
+    assert found.judgement.reasons[0].remedy.key == "await_io/connects"
+    assert advice in found.remedy

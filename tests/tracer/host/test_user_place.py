@@ -61,6 +61,17 @@ def test_the_librarys_function_that_the_user_called(files: tuple[str, ...], call
     assert called_through(*files) == called
 
 
+@pytest.mark.parametrize("kind", ["cached_property", "InstrumentedAttribute"])
+def test_of_a_librarys_property_its_function_is_told(kind: str) -> None:
+    """Not of a descriptor that is what users know, as of a lazy load."""
+    names: dict[str, Any] = {}
+    code = f"class {kind}:\n  def __get__(self, one, owner): return count(owner)\ndef count(then): return then()"
+    exec(compile(code, SITE + "orm/pages.py", "exec"), names)
+    found: list[Any] = []
+    names[kind]().__get__(None, lambda: found.append(library_call(sys._getframe(1))[:2]))
+    assert found == [(("count" if kind == "cached_property" else f"{kind}.__get__"), "orm")]
+
+
 @pytest.mark.parametrize(
     ("functions", "step"),
     [

@@ -57,6 +57,8 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
 def _short_parts(wait: Wait) -> tuple[tuple[str, int], ...]:
     """The kinds of a wait that has no span, with ns each: of one for a job, until its worker was free, and until it began."""
     job, start_ns, end_ns = wait.by, wait.start_ns, wait.cause_ns
+    if wait.kind == s.WAIT_AWAIT and job in (IO, IO_LATE):
+        return ((s.SHORT_IO, end_ns - start_ns),)
     if wait.kind != s.WAIT_AWAIT or not isinstance(job, Job) or job.passage is not None:
         return ((wait.kind, end_ns - start_ns),)
     began_ns = min(max(job.start_ns, start_ns), end_ns)

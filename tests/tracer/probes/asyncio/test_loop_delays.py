@@ -1,6 +1,7 @@
 """What a loop did to those who were ready, and that the loop itself is as it was."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import uvloop
 import whywait
 from tests.tracer.conftest import Traced
 from whywait import phase
+from whywait.tracer.schema import SHORT_IO, SMALL_PREFIX
 
 Begin = Callable[..., Traced]
 
@@ -279,6 +281,26 @@ def test_a_task_that_only_yields_computes_and_is_named(traced_to: Begin, factory
     assert 0 < task["turned_ns"] < task["cpu_ns"] <= (task.end_ns - task.start_ns)
     waited = sum(value for key, value in task.attributes.items() if key.startswith("whywait.small."))
     assert waited < 0.3 * (task.end_ns - task.start_ns)
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_short_waits_for_answers_are_told_from_others(traced_to: Begin, factory: Any) -> None:
+    async def main() -> None:
+        own, other = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=own)
+        with phase("asks"):
+            for _ in range(200):
+                asyncio.get_running_loop().call_soon(other.send, b"x")
+                await reader.readexactly(1)
+        writer.close()
+        other.close()
+
+    spans = traced_to()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+    spans.stop()
+    (task,) = (span for span in spans.of_kind("task") if span.trace_id == spans.one("asks").trace_id)
+    assert task.attributes[f"{SMALL_PREFIX}{SHORT_IO}_ns"] > 10 * task.attributes.get(f"{SMALL_PREFIX}await_ns", 0)
 
 
 LIBRARY = """
