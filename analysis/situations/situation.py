@@ -57,6 +57,7 @@ class Situation(StrEnum):
     CLIENT_PER_REQUEST = "client_per_request"
     CONNECTS = "connects"
     CONSUMER = "consumer"
+    BATCHES = "batches"
     BY_TASK = "by_task"
     LARGE_TRANSFER = "large_transfer"
     STAMPEDE_WORK = "stampede_work"

@@ -38,7 +38,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "them; less work in each request (middlewares, validation, serialisation) shortens all."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
-     "What this waits for stands still in the garbage collector ({doing}): create fewer objects at once; gc.freeze() after "
+     "What this waits for stands still in the garbage collector ({doing}): {how}create fewer objects at once; gc.freeze() after "
      "start-up; raise gc.set_threshold; and call gc.collect() in no request."),
     ((Cause.GC_PAUSE,), Situation.ASKED_TO_COLLECT,
      "Do not call gc.collect() while requests run ({who}): the collector runs by itself when it must; call it at start-up, "
@@ -57,8 +57,13 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
      "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
      "batch), or make that shorter."),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
+     "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
+     "is done, and let the next one in then; put together what takes equally long; start several of {task}; or make "
+     "that shorter."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.LIMITER_WAIT), Situation.BY_TASK,
-     "Requests wait for {task}, a task of no request, while it does this ({doing}): make that shorter, or begin it before it "
+     "Requests wait for {task}, a task of no request, while it does this ({doing}): let them go on with what was there before, "
+     "where it makes that anew (a model, a cached value), and exchange it at the end; make it shorter, or begin it before it "
      "is needed. What {task} need not wait for itself, such as what it does with each message, it can hand to a task of its own "
      "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
@@ -113,7 +118,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Connections are held while code computes ({doing}): give a connection back before that; more would only hide it."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_WAIT, "It blocks the loop {doing}: {how}."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_COMPUTE,
-     "It computes on the loop ({doing}): move it off the loop, to a ProcessPoolExecutor (to a thread, if it is native code that "
+     "It computes on the loop ({doing}): {how}move it off the loop, to a ProcessPoolExecutor (to a thread, if it is native code that "
      "releases the GIL), or cut it into awaits."),
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.BLOCKING_IO), Situation.RATE_LIMIT,
      "A rate makes them wait, not what is done under it: raise the rate of {limiter}, if the other side allows more; ask less "

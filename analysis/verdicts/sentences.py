@@ -305,8 +305,11 @@ _PATTERNS: Final = {
     Situation.CONSUMER:
         "A queue before one task: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
         "{mean_ns:ms} each ({doing}).",
+    Situation.BATCHES:
+        "Batches: {task} answers several requests at once; while a request waited, it did {times:.1f} pieces of work, one "
+        "after another, {mean_ns:ms} each ({doing}).",
     Situation.BY_TASK:
-        "{mean_ns:ms} of each request passed in {task}, a task of no request, for which they waited ({doing}).",
+        "{requests:,} of {among:of request} waited for {task}, a task of no request, {mean_ns:ms} each ({doing}).",
     Situation.CONNECTS:
         "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
         "{connect_ns:ms}, TLS handshake {tls_ns:ms}; the rest, {other_ns:ms}, is the answers).",

@@ -11,7 +11,7 @@ from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
-from whywait.analysis.situations.what_helps import instead_of, is_lock, limit_of
+from whywait.analysis.situations.what_helps import LESS, called, instead_of, is_lock, limit_of, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -84,17 +84,32 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
+    if kind is Situation.HOLDERS_COLLECT or (cause is Cause.LOOP_BUSY and kind is Situation.HOLDERS_COMPUTE):
+        how = _less(group, chief)
+    one_has_it = is_lock(wait)
     if chief["at"] == chief["span_id"]:  # what the holder does is all that is known of the wait: no limit has a name
         how = "how many of what they take and give back there are"
+        alike = group.holders[(group.holders["cause"] == cause) & (group.holders["detail"] == chief["detail"])]
+        one_has_it = alike["together_ns"].sum() >= MIN_HELD * alike["ns"].sum()  # and lets all go on
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
-    found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": is_lock(wait)}
+    found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": one_has_it}
     found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
         at, schema.FOR_SLEEP
     )
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
     return Pattern(kind, cause, found)
+
+
+def _less(group: Group, chief: "pd.Series[Any]") -> str:
+    """How the library's function that is called there would do less, before " Else "; "" where nothing of it is known."""
+    there = group.holders["stood_file"].eq(chief["stood_file"]) & group.holders["stood_line"].eq(chief["stood_line"])
+    said = ""
+    for row in group.holders[there.fillna(False)].to_dict("records"):
+        call = called(group.attributes.get(str(row["at"]), {}))
+        said = said or look_up(LESS, f" in {call}").format(function=row["stood"])
+    return said and f"{said[0].lower()}{said[1:]} Else "
 
 
 def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:

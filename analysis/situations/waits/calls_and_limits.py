@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.capacity.contention import in_batches
 from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import in_thread, instead_of
@@ -48,19 +50,31 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
 
 
 def consumers(group: Group) -> Iterator[Pattern]:
-    """Yield the task of no request that did one thing after another while each request waited for it."""
+    """Yield the task of no request that did one thing after another while each request waited for it, and whether it
+    answers several requests at once."""
     for cause, own, turns in _by_tasks(group, _in_turn):
+        batches = _batching(group.spans)
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
-            yield Pattern(Situation.CONSUMER, cause, {**found, "task": one["task"], "doing": one["detail"]})
+            kind = Situation.BATCHES if one["task"] in batches else Situation.CONSUMER
+            yield Pattern(kind, cause, {**found, "task": one["task"], "doing": one["detail"]})
 
 
 def by_tasks(group: Group) -> Iterator[Pattern]:
-    """Yield the task of no request for which requests waited while it did something, and for how long per request."""
+    """Yield the task of no request for which requests waited while it did something, how many of them, and for how long."""
     for cause, own, turns in _by_tasks(group, _of_task):
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
-            found = {"mean_ns": one["ns"] / len(group.requests), "task": one["task"], "doing": one["detail"]}
+            waited = own.loc[(own["task"] == one["task"]) & (own["detail"] == one["detail"]), "request_id"].nunique()
+            found = {"mean_ns": one["ns"] / waited, "requests": waited, "among": len(group.requests)}
+            found |= {"task": one["task"], "doing": one["detail"]}
             yield Pattern(Situation.BY_TASK, cause, found)
+
+
+def _batching(spans: pd.DataFrame) -> set[str]:
+    """The tasks that answer several requests at once, of whatever endpoints."""
+    waits = spans[["trace_id", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
+    last = waits[waits["task"] != ""].sort_values("end_ns").drop_duplicates(["task", "trace_id"], keep="last")
+    return {*last.loc[in_batches(last, ["task"]), "task"]}
 
 
 def _by_tasks(

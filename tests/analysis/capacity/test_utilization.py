@@ -116,6 +116,18 @@ wait   w    root |----------------------|  type=loop_busy
     assert sentence(found).startswith("Nothing is near its limit")
 
 
+def test_who_waits_for_the_gil_of_no_request_is_not_limited_by_the_cpus() -> None:
+    """A thread has the GIL for most of their time: what they wait for a CPU is a tenth."""
+    one = drawn("""
+server GET       |-----------------------------|
+task   root      |-----------------------------|
+wait   w    root |----------------------|  type=loop_busy
+""", {"root": {schema.RUN_NS: 1 * MS, schema.CPU_NS: 1 * MS},
+      "w": {schema.RUN_QUEUE_NS: 3 * MS, schema.GIL_NS: 18 * MS, schema.CPU_COUNT: 2}})  # fmt: skip
+    (found,) = capacity(analyze(repeated(one, 20)))
+    assert found.limit is None or found.limit.resource is not Resource.CPU
+
+
 def test_what_was_served_is_possible() -> None:
     """Where a hold is taken for longer than it was, as of five jobs at once in a pool of four."""
     (one,) = capacity(run(60, 13, cpu_ms=0, gil_ms=0, queued_ms=1, clients=6))

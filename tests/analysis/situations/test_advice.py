@@ -190,6 +190,24 @@ def test_what_others_have_and_hand_on_has_no_name_but_their_number() -> None:
     assert "Raise the limit (how many of what they take and give back there are)" in found.remedy
 
 
+def test_what_one_has_until_all_others_go_on_is_a_lock() -> None:
+    found = told(
+        """
+        server GET         |--------------|
+        task   root GET    |--------------|   cpu=5
+        wait   w    root     |---------|        waker=other
+        server PUT         |--------------|   trace=c
+        task   more PUT    |--------------|   trace=c cpu=5
+        wait   v    more       |-------|        trace=c waker=other
+        server POST      |----------------|   trace=b
+        task   other POST|----------------|   trace=b cpu=6
+        wait   own  other    |----------|     trace=b waker=timer for=sleep
+        """
+    )
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
+    assert "Do not wait while the lock is held" in found.remedy
+
+
 def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
     found = queued(schema.WAIT_LIMITER, WAITING, {**BLOCKED, schema.FOR: "Lock.acquire"})
     assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
@@ -287,6 +305,19 @@ def test_what_blocks_the_loop_is_replaced_by_what_it_does(awaited: str, wanted: 
 
 
 @pytest.mark.parametrize(
+    ("collects", "else_"), [(False, "Else move it off the loop"), (True, "Else create fewer objects")]
+)
+def test_what_blocks_the_loop_in_a_call_that_could_do_less_is_told_so(collects: bool, else_: str) -> None:
+    pause = "    wait held theirs     |-----------|    trace=b type=gc_pause\n"
+    at = {schema.CODE_FUNCTION: "settings_for", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    call = at | {schema.FOR_CALL: "deepcopy", schema.FOR_PACKAGE: "copy"}
+    picture = BLOCKED_LOOP.format(cpu=12) + pause * collects
+    found = told(picture, {"b": BLOCKED_BY_LONG, "long": call} | ({"held": at} if collects else {}))
+    assert "in settings_for a whole structure is copied each time: share what nobody changes" in found.remedy
+    assert else_ in found.remedy
+
+
+@pytest.mark.parametrize(
     ("cpu_ms", "without_cpu_ms", "wanted"), [(6, 4, Situation.HOLDERS_COMPUTE), (3, 7, Situation.HOLDERS_NEED_CPU)]
 )
 def test_what_computes_on_a_loop_holds_it_while_it_has_no_cpu_too(
@@ -332,6 +363,8 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop library's /x/site-packages/starlette/middleware/gzip.py:pack", "compresslevel of GZipMiddleware"),
         ("thread user's /srv/app.py:pack", "or run it in a process pool"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
+        ("loop user's /srv/app.py:pack in copy.deepcopy", "In pack a whole structure is copied each time"),
+        ("thread user's /srv/app.py:pack in sklearn.Pipeline.predict_proba", "ask it once for all rows"),
     ],
 )
 def test_what_makes_computing_faster_depends_on_where_and_whose_it_is(where: str, words: str) -> None:
@@ -442,6 +475,26 @@ def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> 
     assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
 
 
+@pytest.mark.parametrize(("second", "situation"), [("|----|", Situation.BATCHES), ("|--|", Situation.CONSUMER)])
+def test_a_task_that_answers_several_at_once_takes_batches(second: str, situation: Situation) -> None:
+    found = told(
+        f"""
+        server GET         |----------|
+        task   root GET    |----------|
+        wait   a    root   |----|                waker=job
+        wait   b    root        |----|           waker=job
+        server POST        |----------|          trace=b
+        task   mine POST   |----------|          trace=b
+        wait   c    mine   |----|                trace=b waker=job
+        wait   d    mine        {second}         trace=b waker=job
+        """,
+        {name: {schema.FOR_TASK: "engine", schema.FOR_TURNS: 2} for name in "abcd"},
+    )
+    assert key(found, Cause.BLOCKING_IO) == f"blocking_io/{situation}"
+    assert ("answer each as soon as it is done" in found.remedy) == (situation is Situation.BATCHES)
+    assert ("which takes one at a time" in found.remedy) == (situation is Situation.CONSUMER)
+
+
 @pytest.mark.parametrize(
     ("facts", "is_task"),
     [({}, True), ({schema.WAKER_KIND: schema.WAKER_ARRIVAL}, False), ({schema.FOR_TASK: ""}, False)],
@@ -451,9 +504,10 @@ def test_a_task_of_no_request_that_does_something_for_which_requests_wait(
 ) -> None:
     found = in_turn([50], "Event.wait", "io", **{schema.FOR_TASK: "Broker.read", **facts})
     assert (key(found, Cause.AWAIT_IO) == "await_io/by_task") is is_task
-    said = "50.0 ms of each request passed in Broker.read, a task of no request, for which they waited (awaiting Event.wait"
+    said = "1 of 1 request waited for Broker.read, a task of no request, 50.0 ms each (awaiting Event.wait"
     assert (said in found.text) is is_task
     assert ("What Broker.read need not wait for itself" in found.remedy) is is_task
+    assert ("let them go on with what was there before" in found.remedy) is is_task
 
 
 def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
