@@ -55,11 +55,11 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections: "
      "what passes before the question is sent is saved."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
-     "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
-     "batch), or make that shorter."),
+     "Requests queue for {task}, which takes one at a time ({doing}): start {several}, let it take several at once (a "
+     "batch), or make that shorter.{ended}"),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
      "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
-     "is done, and let the next one in then; put together what takes equally long; start several of {task}; or make "
+     "is done, and let the next one in then; put together what takes equally long; start {several} ({task}); or make "
      "that shorter."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.LIMITER_WAIT), Situation.BY_TASK,
      "Requests wait for {task}, a task of no request, while it does this ({doing}): let them go on with what was there before, "

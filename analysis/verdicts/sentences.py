@@ -303,7 +303,7 @@ _PATTERNS: Final = {
         "Large objects are handed to processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
         "unpickling, {piped_ns:ms} in pipes).",
     Situation.CONSUMER:
-        "A queue before one task: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
+        "A queue before {tasks:of task}: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
         "{mean_ns:ms} each ({doing}).",
     Situation.BATCHES:
         "Batches: {task} answers several requests at once; while a request waited, it did {times:.1f} pieces of work, one "

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.capacity.contention import in_batches
+from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
@@ -24,6 +25,10 @@ _GIVEN: Final = {
     Cause.AWAIT_IO: schema.FOR_SIGNAL,
 }
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
+_ENDED: Final = (
+    " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
+    "its loop)."
+)
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -50,14 +55,18 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
 
 
 def consumers(group: Group) -> Iterator[Pattern]:
-    """Yield the task of no request that did one thing after another while each request waited for it, and whether it
-    answers several requests at once."""
+    """Yield the task of no request that did one thing after another while each request waited for it, whether it answers
+    several requests at once, and how many of it run."""
     for cause, own, turns in _by_tasks(group, _in_turn):
-        batches = _batching(group.spans)
+        batches, at_once = _of_all_requests(group.spans)
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
             kind = Situation.BATCHES if one["task"] in batches else Situation.CONSUMER
-            yield Pattern(kind, cause, {**found, "task": one["task"], "doing": one["detail"]})
+            found |= {"task": one["task"], "doing": one["detail"], "tasks": at_once[one["task"]]}
+            failed = group.requests["error"].any() and found["tasks"] == 1
+            found["several"] = f"more of it than these {found['tasks']}" if found["tasks"] > 1 else "several of it"
+            found["ended"] = _ENDED * bool(failed)
+            yield Pattern(kind, cause, found)
 
 
 def by_tasks(group: Group) -> Iterator[Pattern]:
@@ -70,11 +79,18 @@ def by_tasks(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.BY_TASK, cause, found)
 
 
-def _batching(spans: pd.DataFrame) -> set[str]:
-    """The tasks that answer several requests at once, of whatever endpoints."""
-    waits = spans[["trace_id", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
-    last = waits[waits["task"] != ""].sort_values("end_ns").drop_duplicates(["task", "trace_id"], keep="last")
-    return {*last.loc[in_batches(last, ["task"]), "task"]}
+def _of_all_requests(spans: pd.DataFrame) -> tuple[set[str], dict[str, int]]:
+    """The tasks that answer several requests at once, of whatever endpoints; and how many of each name worked at a time:
+    what one does ends before it does the next."""
+    waits = spans[["trace_id", "start_ns", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
+    waits = waits[waits["task"] != ""].sort_values("end_ns")
+    last = waits.drop_duplicates(["task", "trace_id"], keep="last")
+    pieces = waits.sort_values("start_ns").drop_duplicates(["task", "end_ns"])
+    at_once = {}
+    for task, one in pieces.groupby("task"):
+        over_ns = max(active_ns(one["start_ns"], one["end_ns"], rest_ns=0), 1)
+        at_once[str(task)] = round(float((one["end_ns"] - one["start_ns"]).sum()) / over_ns)
+    return {*last.loc[in_batches(last, ["task"]), "task"]}, at_once
 
 
 def _by_tasks(

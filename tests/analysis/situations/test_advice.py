@@ -475,6 +475,40 @@ def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> 
     assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
 
 
+@pytest.mark.parametrize(("status", "said"), [(200, False), (504, True)])
+def test_a_task_of_which_one_is_left_may_have_been_ended_by_an_error(status: int, *, said: bool) -> None:
+    turn = {schema.FOR_TASK: "worker", schema.FOR_TURNS: 2}
+    found = told(
+        """
+        server GET         |----------|
+        task   root GET    |----------|
+        wait   a    root   |----|           waker=timer for=sleep
+        wait   b    root        |----|      waker=timer for=sleep
+        """,
+        {"GET": {"http.response.status_code": status}, "a": turn, "b": turn},
+    )
+    assert "A queue before 1 task" in found.text
+    assert "start several of it" in found.remedy
+    assert ("the error of one request ends none of them" in found.remedy) is said
+
+
+def test_several_tasks_of_one_function_are_counted() -> None:
+    """Three of it, each 10 ms after the one before: every request saw the turns of one."""
+    rows = [
+        f"""
+        server GET{one}          |{"-" * 29}|  trace={"bcd"[one]}
+        task   root{one} GET{one}  |{"-" * 29}|  trace={"bcd"[one]}
+        wait   a{one} root{one} {" " * (4 + one)}|--------|           trace={"bcd"[one]} waker=timer for=sleep
+        wait   b{one} root{one} {" " * (13 + one)}|--------|  trace={"bcd"[one]} waker=timer for=sleep
+        """
+        for one in range(3)
+    ]
+    facts = {schema.FOR_TASK: "worker", schema.FOR_TURNS: 2}
+    found = verdict(analyze(drawn("".join(rows), {f"{name}{one}": facts for name in "ab" for one in range(3)})))
+    assert all("A queue before 3 tasks" in one.text for one in found)
+    assert all("start more of it than these 3" in one.remedy for one in found)
+
+
 @pytest.mark.parametrize(("second", "situation"), [("|----|", Situation.BATCHES), ("|--|", Situation.CONSUMER)])
 def test_a_task_that_answers_several_at_once_takes_batches(second: str, situation: Situation) -> None:
     found = told(
