@@ -58,6 +58,7 @@ class Situation(StrEnum):
     CONNECTS = "connects"
     CONSUMER = "consumer"
     BATCHES = "batches"
+    MESSAGES_IN_TURN = "messages_in_turn"
     BY_TASK = "by_task"
     LARGE_TRANSFER = "large_transfer"
     STAMPEDE_WORK = "stampede_work"

@@ -70,8 +70,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
      "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
     ((Cause.COMPUTE, Cause.BLOCKING_IO, Cause.POOL_QUEUE), Situation.LARGE_TRANSFER,
-     "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
-     "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."),
+     "{how}"),
     ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.STAMPEDE,
      "Many wait while one works under the lock ({doing}): begin that before it is needed (refresh ahead of expiry, in the "
      "background), let the others have the old value meanwhile, or use one lock per key."),
@@ -83,7 +82,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "sync_to_async(..., thread_sensitive=False); else do them in one call, or make them shorter."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
-     "limit of their own.{pace}"),
+     "limit of their own.{own}{pace}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
      "Those ahead compute: do less at once. Join several into one job (batching), {shorter}; a higher "
      "limit only helps while CPUs are idle."),
@@ -103,8 +102,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "The handler's queue is full, and it waits for a place: {who} takes records out more slowly than they come. Make that faster "
      "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
-     "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
-     "per object instead of one for all.{pace}"),
+     "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself{per_object}.{pace}"),
     ((Cause.CONNECTION_WAIT,), Situation.HELD_AFTERWARDS,
      "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
      "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),

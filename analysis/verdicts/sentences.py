@@ -300,7 +300,7 @@ _PATTERNS: Final = {
     Situation.CLIENT_PER_REQUEST:
         "Clients are made in requests: {client}, {per_request:.3g} times per request, which takes {mean_ns:ms} of it.",
     Situation.LARGE_TRANSFER:
-        "Large objects are handed to processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
+        "Large objects {handed} processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
         "unpickling, {piped_ns:ms} in pipes).",
     Situation.CONSUMER:
         "A queue before {tasks:of task}: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
@@ -308,6 +308,9 @@ _PATTERNS: Final = {
     Situation.BATCHES:
         "Batches: {task} answers several requests at once; while a request waited, it did {times:.1f} pieces of work, one "
         "after another, {mean_ns:ms} each ({doing}).",
+    Situation.MESSAGES_IN_TURN:
+        "A connection's messages are handled in turn: one that comes meanwhile waits until this one is done, which is not counted "
+        "here. Give what takes long to a task of its own (asyncio.create_task), and receive the next.",
     Situation.BY_TASK:
         "{requests:,} of {among:of request} waited for {task}, a task of no request, {mean_ns:ms} each ({doing}).",
     Situation.CONNECTS:

@@ -6,16 +6,18 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.model import attribute
 from whywait.analysis.situations.holders.chain import by_cause
 from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
+from whywait.analysis.situations.thresholds import HARDLY, MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN, SHORT_TURN_NS
 from whywait.analysis.situations.what_helps import LESS, called, instead_of, is_lock, limit_of, look_up
 from whywait.analysis.spans.awaited import awaits
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import amount, in_brackets, place
 from whywait.tracer import schema
 
+_MOST_NAMED: Final = 3
 _QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
 _KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
     Cause.BLOCKING_IO: Situation.HOLDERS_WAIT,
@@ -94,12 +96,33 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
     found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": one_has_it}
+    locks = {one.get(schema.LOCK_ID) for one in group.attributes_of(group.of(cause))} - {None}
+    found["per_object"] = "" if len(locks) > 1 else ", or use one lock per object instead of one for all"
+    found["own"] = _needs_none(group, cause, wait)
     found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
         at, schema.FOR_SLEEP
     )
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
     return Pattern(kind, cause, found)
+
+
+def _needs_none(group: Group, cause: Cause, wait: dict[str, Any]) -> str:
+    """What these requests run in a pool themselves, after " ", where it is so little that it needs no thread."""
+    spans = group.own_spans
+    kinds, names = attribute(spans, schema.KIND), attribute(spans, schema.POOL_NAME)
+    jobs = spans.loc[(kinds == schema.KIND_JOB) & (names == wait.get(schema.POOL_NAME, "")), "span_id"]
+    runs = spans[(kinds == schema.KIND_RUN) & attribute(spans, schema.ACTIVITY).isin(jobs)]
+    ns = runs["end_ns"] - runs["start_ns"]
+    mean_ns = float(ns.sum()) / len(group.requests)
+    if runs.empty or ns.mean() >= SHORT_TURN_NS or mean_ns >= HARDLY * group.means[cause]:
+        return ""
+    run = sorted(attribute(runs, schema.CODE_FUNCTION).unique())
+    said = f"{', '.join(run[:_MOST_NAMED])}{' and others' if len(run) > _MOST_NAMED else ''}"
+    return (
+        f" What these requests run there themselves ({said}) takes {amount(mean_ns)} in all: as `async def`, or called directly, it "
+        "needs no thread, and waits for none."
+    )
 
 
 def _less(group: Group, chief: "pd.Series[Any]") -> str:

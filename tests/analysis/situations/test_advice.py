@@ -208,6 +208,68 @@ def test_what_one_has_until_all_others_go_on_is_a_lock() -> None:
     assert "Do not wait while the lock is held" in found.remedy
 
 
+@pytest.mark.parametrize(("ran_ms", "is_little"), [(0.1, True), (7, False)])
+def test_what_is_run_in_a_full_pool_may_need_no_thread(ran_ms: float, *, is_little: bool) -> None:
+    spans = drawn(
+        """
+        server GET        |-------------------|
+        task   root       |-------------------|
+        wait   w   root   |----------|               type=limiter_wait
+        job    mine root             |-------|
+        run    run mine              |-------|       cpu=1
+        server OTHER     |------------|              trace=b
+        task   root2     |------------|              trace=b
+        wait   w2  root2 |------------|              trace=b type=await waker=theirs
+        job    theirs root2 |---------|              trace=b
+        run    run2 theirs  |---------|              trace=b cpu=0
+        wait   held theirs  |---------|              trace=b type=blocking_io for=time.sleep
+        """,
+        {
+            "w": {**OCCUPIED, schema.OCCUPANT_SPAN_IDS: [f"{9:016x}"]},
+            "mine": {schema.POOL_NAME: "default executor"},
+            "run": {schema.CODE_FUNCTION: "locale"},
+        },
+    )
+    is_run = spans["name"] == "run"
+    spans.loc[is_run, "end_ns"] = spans.loc[is_run, "start_ns"] + round(ran_ms * MS)
+    (found,) = (one for one in verdict(analyze(spans)) if one.endpoint == "GET")
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
+    assert ("What these requests run there themselves (locale) takes 0.10 ms in all" in found.remedy) is is_little
+
+
+@pytest.mark.parametrize(("endpoint", "said"), [("WS_/board", True), ("WS_/board_connect", False), ("GET", False)])
+def test_messages_of_a_connection_wait_for_one_another(endpoint: str, *, said: bool) -> None:
+    spans = drawn(
+        """
+        server asked    |--------------|
+        task   root     |--------------|
+        wait   w root   |------------|     waker=timer for=sleep
+        """
+    )
+    spans["name"] = spans["name"].replace({"asked": endpoint.replace("_", " ")})
+    (found,) = verdict(analyze(spans))
+    assert ("one that comes meanwhile waits until this one is done" in found.text) is said
+
+
+@pytest.mark.parametrize(("locks", "per_object"), [((1, 1), True), ((1, 2), False)])
+def test_one_lock_per_object_is_no_advice_where_there_are_several(locks: tuple[int, int], *, per_object: bool) -> None:
+    by = {**BLOCKED, schema.FOR: "Lock.acquire", schema.BLOCKER_SPAN_ID: f"{6:016x}"}
+    found = told(
+        """
+        server GET        |-------------------|
+        task   root       |-------------------|
+        wait   q   root   |----------|               type=limiter_wait
+        wait   r   root              |--|            type=limiter_wait
+        server OTHER     |-----------------|         trace=b
+        task   theirs    |-----------------|         trace=b
+        wait   held theirs |-------------|           trace=b type=blocking_io for=time.sleep
+        """,
+        {"q": by | {schema.LOCK_ID: locks[0]}, "r": by | {schema.LOCK_ID: locks[1]}},
+    )
+    assert "Do not wait while the lock is held" in found.remedy
+    assert ("one lock per object" in found.remedy) is per_object
+
+
 def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
     found = queued(schema.WAIT_LIMITER, WAITING, {**BLOCKED, schema.FOR: "Lock.acquire"})
     assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
