@@ -246,6 +246,7 @@ FOR_STREAM: Final = (
     r"(?:.*\.)?(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
 )
 FOR_SENSITIVE: Final = r"asgiref\.sync\.SyncToAsync\."
+OF_MESSAGES: Final = r"WS (?!.* connect$)"  # of a span's name: what is done with one message of a websocket
 FOR_STEP_OF_GENERATOR: Final = r"(?:.*[ .])?_{0,2}next(?:__)?$"  # of a job's function: as of a streamed answer
 FOR_THREAD_GIVES: Final = r"(?:threading\.(?:Event|Condition|Barrier)\.|queue\.)"  # what other threads give: no lock
 FOR_REQUEST_IO: Final = (

@@ -114,7 +114,7 @@ RULES: Final = (
     Rule("timer", _ended_by(schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {timed}{where}"),
     Rule("io", _ended_by(schema.WAKER_IO), Cause.AWAIT_IO, "{awaiting}{where}"),
     Rule("gathering", _ended_by(schema.WAKER_ARRIVAL), Cause.AWAIT_IO, "gathering: {awaiting}{where}"),
-    Rule("blocked job", _ended_by(schema.WAKER_JOB), Cause.BLOCKING_IO, "in a job of no request",
+    Rule("blocked job", _ended_by(schema.WAKER_JOB), Cause.BLOCKING_IO, "in a job of no request{where}",
          Evidence.INFERRED),
     Rule("never ended", _ended_by(schema.WAKER_NOBODY), Cause.AWAIT_IO, "{awaiting}{where}, which nobody ended"),
     Rule("process", _within(schema.FOR_PROCESS), Cause.AWAIT_IO, "{awaiting}{where}"),

@@ -15,6 +15,7 @@ from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.model import Analysis
 from whywait.tracer import schema
 
+TOGETHER: Final = 0.2  # of the requests: from this share on it is no chance that others' waits end at the same instant
 _IN_TURN: Final = 0.5  # of those that wait at once, on average: so many turns a wait lasts, where each has its own
 _CROWD: Final = 2.0  # jobs at once, on average, from which a thread that needs the GIL must be seen waiting for it
 _CLEAR: Final = 0.6  # of the CPU time, from which the waits agree that it was all Python
@@ -40,11 +41,18 @@ def of_consumers(own: pd.DataFrame) -> pd.DataFrame:
         name: (name, how)
         for name, how in (("start_ns", "min"), ("end_ns", "max"), ("weight", "first"), ("turns", "max"))
     }
-    waits = of_waiters(parts.agg(**sums).reset_index().rename(columns={"task": "name"}).assign(slots=1.0))
+    waits = parts.agg(**sums).reset_index().rename(columns={"task": "name"}).assign(slots=1.0)
+    waits = of_waiters(waits[~in_batches(waits, ["process", "name"])])
     ns = waits["end_ns"] - waits["start_ns"]
     by_task = waits.assign(waiting=ns / waits["slot_ns"]).groupby(["process", "name"], sort=False)
     in_turn = by_task["turns"].transform("mean") >= _IN_TURN * by_task["waiting"].transform("mean")
     return waits.assign(queued_ns=(ns - waits["slot_ns"]).clip(lower=0.0))[in_turn]
+
+
+def in_batches(waits: pd.DataFrame, keys: list[str]) -> "pd.Series[bool]":
+    """Return for each request's wait whether what ends those with its keys takes several at once: they end together."""
+    together = waits.duplicated([*keys, "end_ns"], keep=False)
+    return together.groupby([waits[key] for key in keys], sort=False).transform("mean") >= TOGETHER
 
 
 def takers(analysis: Analysis) -> pd.DataFrame:

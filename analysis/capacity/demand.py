@@ -106,7 +106,9 @@ def _parts(own: pd.DataFrame, taken: pd.DataFrame) -> Iterator[tuple[Resource, p
         named = rows.assign(name=rows["pool" if resource == Resource.POOL else "of"])
         if resource in HELD_BY_OTHERS:
             waits = of_waiters(named)
-            yield Resource(resource), _row(waits, held="slot_ns", wait="ns", servers=named["slots"], visits=1)
+            several = waits.groupby(["process", "name"])["lock"].transform("nunique") > 1
+            waits["slots"] = waits["slots"].mask(several, 0.0)  # as one for each user: none of them is the limit
+            yield Resource(resource), _row(waits, held="slot_ns", wait="ns", servers=waits["slots"], visits=1)
             unseen = without_wait(waits, taken)
             yield Resource(resource), _row(unseen, held="slot_ns", servers=unseen["slots"], visits=1)
         elif resource == Resource.LOOP:

@@ -23,6 +23,7 @@ SHORTEST_NS: Final = 500_000_000
 FULL: Final = 0.65
 QUEUED: Final = 0.2  # of the requests' time that they waited for it
 LEAST_NS: Final = 1_000_000  # of that, per request, where others use what a process itself does not use up
+_RUNS: Final = (Resource.LOOP, Resource.GIL, Resource.CPU)  # what code has while it runs
 FREE: Final = 0.5  # utilization up to which a resource is not near its limit
 OVER_TIME_COLUMNS: Final = (
     "process", "start_ns", "end_ns", "in_system", "served_per_s", "resource", "name", "utilization",
@@ -129,9 +130,9 @@ def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
     """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows.
 
     Those who wait for a worker of a pool that is not used up itself wait for what its workers wait for. A wait for the
-    loop is divided by that already."""
+    loop is divided by that already, and who has the GIL or a CPU runs."""
     ahead = max(uses, key=lambda one: one.wait_ns, default=None)
-    if ahead is not None and ahead.resource is not Resource.LOOP and ahead.wait_ns >= QUEUED * wall_ns:
+    if ahead is not None and ahead.resource not in _RUNS and ahead.wait_ns >= QUEUED * wall_ns:
         wall_ns = ahead.held_ns if 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL else wall_ns
     full = [
         one for one in uses

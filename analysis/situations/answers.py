@@ -1,12 +1,15 @@
 """The answers: failures by status, with times of their own; and last bytes that lay in the kernel."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 import pandas as pd
 
+from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import percentiles, weights_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.tracer import schema
 
 MOST: Final = 3  # statuses, the most frequent first
 NAGLE_SHARE: Final = 0.1  # of the traced requests
@@ -50,6 +53,13 @@ def _failures(group: Group, failed: "pd.Series[bool]", status: "pd.Series[str]")
         found = {"status": name, "error": chief, "requests": round(count), "of": round(group.count)}
         found |= {"p50_ns": p50, "p99_ns": p99, "others_p50_ns": times.get("", [0])[0]}  # of those that did not fail
         yield Pattern(Situation.FAILED_REQUESTS, None, found)
+
+
+def messages_in_turn(group: Group) -> Iterator[Pattern]:
+    """Yield that requests are a websocket's messages, where these wait: one ends as the next is asked for, and what comes
+    meanwhile on its connection is taken to arrive then."""
+    if re.match(schema.OF_MESSAGES, group.endpoint) and set(group.significant) & {Cause.AWAIT_IO, Cause.BLOCKING_IO}:
+        yield Pattern(Situation.MESSAGES_IN_TURN, None, {})
 
 
 def never_ended(group: Group) -> Iterator[Pattern]:

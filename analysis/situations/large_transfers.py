@@ -10,6 +10,14 @@ from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.tracer import schema
 
 COSTLY: Final = 0.1  # of the requests' time
+_THERE: Final = (
+    "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
+    "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."
+)
+_BACK: Final = (
+    "Let {job} give back less: what its caller needs (a sum, a page, the bytes of the answer), or where it lies (a file, "
+    "multiprocessing.shared_memory): all objects of a result are made anew here, and meanwhile nothing else runs Python."
+)
 
 
 def large_transfers(group: Group) -> Iterator[Pattern]:
@@ -22,22 +30,26 @@ def large_transfers(group: Group) -> Iterator[Pattern]:
     if not parts["way"].any():
         return
     parts = parts.loc[(kinds == schema.KIND_RUN) | (parts["way"] != ""), ["trace_id", "span_id", "way"]]
-    own = group.causes[["trace_id", "activity_name", "amount_ns"]].assign(
+    own = group.causes[["trace_id", "activity_name", "span_name", "amount_ns"]].assign(
         span_id=list(map(span_id_of, group.causes["trace_id"], group.causes["span_id"]))
     )
     own = own.merge(parts, on=["trace_id", "span_id"])
+    is_back = own["way"].ne("") & own["span_name"].str.startswith((schema.RECEIVING, schema.UNPICKLING))
     means = own.groupby("way")["amount_ns"].sum() / group.count
     pickled_ns, piped_ns = (float(means.get(way, 0.0)) for way in (schema.TRANSFER_PICKLED, schema.TRANSFER_PIPED))
     mean_ns = pickled_ns + piped_ns
     if mean_ns < max(MIN_MEAN_NS, COSTLY * group.mean_wall_ns):
         return
     job = str(own[own["way"] != ""].groupby("activity_name")["amount_ns"].sum().idxmax())
+    comes_back = float(own.loc[is_back, "amount_ns"].sum()) > mean_ns * group.count / 2
     itself = (own["activity_name"] == job) & (own["way"] == "")
     told = {
-        "job": job.removeprefix(schema.JOB_SPAN_PREFIX),
+        "job": (name := job.removeprefix(schema.JOB_SPAN_PREFIX)),
         "mean_ns": mean_ns,
         "pickled_ns": pickled_ns,
         "piped_ns": piped_ns,
+        "handed": "come back from" if comes_back else "are handed to",
+        "how": (_BACK if comes_back else _THERE).format(job=name),
     }
     queue = (Cause.POOL_QUEUE,) if mean_ns * group.count > own.loc[itself, "amount_ns"].sum() / 2 else ()
     for cause in (Cause.COMPUTE, Cause.BLOCKING_IO, *queue):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
@@ -58,15 +59,20 @@ def thread_hops(group: Group) -> Iterator[Pattern]:
 
 
 def _where_awaited(group: Group, own: pd.DataFrame) -> str:
-    """Where in the user's code most of those jobs were awaited that took long enough to be seen, after " in "."""
-    spans = group.own_spans[attribute(group.own_spans, schema.WAKER_NAME).isin(own["function"])]
-    places = [
-        f" in {found[schema.CODE_FUNCTION]}{in_brackets(place(found.get(schema.CODE_FILE), found.get(schema.CODE_LINE)))}"
-        for found in spans["attributes"]
-        if schema.CODE_FUNCTION in found
-    ]
-    ((most, _),) = Counter(places).most_common(1) or [("", 0)]
-    return most
+    """Where in the user's code most of those jobs were awaited that took long enough to be seen, after " in "; else the
+    endpoint, as where a framework awaits each step of a generator."""
+    spans = group.own_spans
+    awaited = spans.loc[attribute(spans, schema.WAKER_NAME).isin(own["function"]), "attributes"]
+    roots = (found for found in spans["attributes"] if found.get(schema.ROOT) is True)
+    for places in (awaited, roots):
+        known = Counter(
+            f" in {found[schema.CODE_FUNCTION]}{in_brackets(place(found.get(schema.CODE_FILE), found.get(schema.CODE_LINE)))}"
+            for found in places
+            if schema.CODE_FUNCTION in found and not is_librarys(found)
+        )
+        if known:
+            return known.most_common(1)[0][0]
+    return ""
 
 
 def _in_turn(jobs: pd.DataFrame) -> pd.DataFrame:

@@ -57,6 +57,8 @@ class Situation(StrEnum):
     CLIENT_PER_REQUEST = "client_per_request"
     CONNECTS = "connects"
     CONSUMER = "consumer"
+    BATCHES = "batches"
+    MESSAGES_IN_TURN = "messages_in_turn"
     BY_TASK = "by_task"
     BY_THREAD = "by_thread"
     LARGE_TRANSFER = "large_transfer"

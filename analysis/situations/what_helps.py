@@ -103,9 +103,8 @@ IN_THREAD: Final[Table] = (
      "make the call shorter, start it earlier, or cache. Its time limit must be in the call itself: one around it cannot "
      "stop a thread (anyio's abandon_on_cancel=True only stops waiting for it)"),
 )  # fmt: skip
-# where it computes, whose code, which function, how often, in which library's function (or beside: the library's runs for
-# the function, outside its code) -> what to do
-FASTER: Final[Table] = (
+# where one knows of a library's function how to have it do less: the user's code called it, or it runs beside that, for it
+LESS: Final[Table] = (
     (r" in multiprocessing\.BaseProxy", f"In {{function}}: {_ONE_PROXY}."),
     (r" (?:in|beside) (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
      "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
@@ -120,6 +119,17 @@ FASTER: Final[Table] = (
     (r":logging: ",
      "Log less here, or give the formatting to a thread: a logging.handlers.QueueHandler whose listener's handler has the "
      "formatter. It holds the GIL there, too: what is not formatted costs nothing."),
+    (r" in copy\.deepcopy$",
+     "In {function} a whole structure is copied each time: share what nobody changes (a frozen value, a ChainMap over it), and "
+     "copy the part that changes."),
+    (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict",
+     "In {function} a model is asked: ask it once for all rows, not for one at a time; with n_jobs=1 (nthread=1) where the rows are "
+     "few, as threads of its own then cost more than they save; and from await asyncio.to_thread(...), as its native code "
+     "releases the GIL."),
+)  # fmt: skip
+# where it computes, whose code, which function, how often, in which library's function -> what to do
+FASTER: Final[Table] = (
+    *LESS,
     (r"\.__(?:init|new|post_init)__ in most requests$",
      "{function} makes an object in each request: where it is the same for all of them, make it once, at start-up, and keep it. "
      "Else make that faster (vectorise, cache, batch), or in a process pool."),

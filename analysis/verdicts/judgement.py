@@ -21,7 +21,7 @@ from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import weighted, weights_of
 from whywait.analysis.model import NO_ARRIVAL, Analysis, attribute, identities
-from whywait.analysis.situations.answers import answers, never_ended
+from whywait.analysis.situations.answers import answers, messages_in_turn, never_ended
 from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, deadlocks, wait_cycles
 from whywait.analysis.situations.holders.chain import Meanwhile, meanwhile
@@ -88,9 +88,9 @@ _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.R
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, cold_start, stampedes, connecting, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, thread_hops, rate_limits, time_limits, loop_turns, behind, by_threads, pool_situations, repeated_waits, blocking_calls, slow_readers, by_tasks, awaited_answers, spins, computing,
+    holds_one, deadlocks, wait_cycles, cold_start, stampedes, connecting, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, thread_hops, rate_limits, time_limits, loop_turns, behind, by_threads, pool_situations, repeated_waits, by_tasks, blocking_calls, slow_readers, awaited_answers, spins, computing,
     asked_to_collect,
-    loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, never_ended, unexplained,
+    loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, messages_in_turn, never_ended, unexplained,
 )  # fmt: skip
 
 

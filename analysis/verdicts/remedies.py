@@ -39,7 +39,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "them; less work in each request (middlewares, validation, serialisation) shortens all."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
-     "What this waits for stands still in the garbage collector ({doing}): create fewer objects at once; gc.freeze() after "
+     "What this waits for stands still in the garbage collector ({doing}): {how}create fewer objects at once; gc.freeze() after "
      "start-up; raise gc.set_threshold; and call gc.collect() in no request."),
     ((Cause.GC_PAUSE,), Situation.ASKED_TO_COLLECT,
      "Do not call gc.collect() while requests run ({who}): the collector runs by itself when it must; call it at start-up, "
@@ -55,10 +55,15 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
      "{keep}: what passes before the question is sent, and in the close, is saved."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
-     "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
-     "batch), or make that shorter."),
+     "Requests queue for {task}, which takes one at a time ({doing}): start {several}, let it take several at once (a "
+     "batch), or make that shorter.{ended}"),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
+     "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
+     "is done, and let the next one in then; put together what takes equally long; start {several} ({task}); or make "
+     "that shorter."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.LIMITER_WAIT), Situation.BY_TASK,
-     "Requests wait for {task}, a task of no request, while it does this ({doing}): make that shorter, or begin it before it "
+     "Requests wait for {task}, a task of no request, while it does this ({doing}): let them go on with what was there before, "
+     "where it makes that anew (a model, a cached value), and exchange it at the end; make it shorter, or begin it before it "
      "is needed. What {task} need not wait for itself, such as what it does with each message, it can hand to a task of its own "
      "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.LIMITER_WAIT,), Situation.BY_THREAD,
@@ -68,8 +73,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
      "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
     ((Cause.COMPUTE, Cause.BLOCKING_IO, Cause.POOL_QUEUE), Situation.LARGE_TRANSFER,
-     "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
-     "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."),
+     "{how}"),
     ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.STAMPEDE,
      "Many wait while one works under the lock ({doing}): begin that before it is needed (refresh ahead of expiry, in the "
      "background), let the others have the old value meanwhile, or use one lock per key."),
@@ -81,7 +85,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "sync_to_async(..., thread_sensitive=False); else do them in one call, or make them shorter."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
-     "limit of their own.{pace}"),
+     "limit of their own.{own}{pace}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
      "Those ahead compute: do less at once. Join several into one job (batching), {shorter}; a higher "
      "limit only helps while CPUs are idle."),
@@ -101,8 +105,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "The handler's queue is full, and it waits for a place: {who} takes records out more slowly than they come. Make that faster "
      "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
-     "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
-     "per object instead of one for all.{pace}"),
+     "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself{per_object}.{pace}"),
     ((Cause.CONNECTION_WAIT,), Situation.HELD_AFTERWARDS,
      "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
      "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),

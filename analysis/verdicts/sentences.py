@@ -300,13 +300,19 @@ _PATTERNS: Final = {
     Situation.CLIENT_PER_REQUEST:
         "Clients are made in requests: {client}, {per_request:.3g} times per request, which takes {mean_ns:ms} of it.",
     Situation.LARGE_TRANSFER:
-        "Large objects are handed to processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
+        "Large objects {handed} processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
         "unpickling, {piped_ns:ms} in pipes).",
     Situation.CONSUMER:
-        "A queue before one task: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
+        "A queue before {tasks:of task}: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
         "{mean_ns:ms} each ({doing}).",
+    Situation.BATCHES:
+        "Batches: {task} answers several requests at once; while a request waited, it did {times:.1f} pieces of work, one "
+        "after another, {mean_ns:ms} each ({doing}).",
+    Situation.MESSAGES_IN_TURN:
+        "A connection's messages are handled in turn: one that comes meanwhile waits until this one is done, which is not counted "
+        "here. Give what takes long to a task of its own (asyncio.create_task), and receive the next.",
     Situation.BY_TASK:
-        "{mean_ns:ms} of each request passed in {task}, a task of no request, for which they waited ({doing}).",
+        "{requests:,} of {among:of request} waited for {task}, a task of no request, {mean_ns:ms} each ({doing}).",
     Situation.CONNECTS:
         "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
         "{connect_ns:ms}, TLS handshake {tls_ns:ms}, close {close_ns:ms}; the rest, {other_ns:ms}, is the answers).",

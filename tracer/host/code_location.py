@@ -91,11 +91,12 @@ _STEPS: Final = (
 )  # fmt: skip
 # what a source file in a chain of awaits is; more than one may be true
 _LIBRARY, _SERVER, _ASYNCIO, _INSTALLED, _CLIENT = 1, 2, 4, 8, 16
-_OURS = __file__.rsplit("/", 2)[0] + "/"  # the tracer
-_OWN_WORK = tuple(
-    f"{_OURS}{room}/" for room in ("host", "records", "keeping", "hotpath", "spans", "export", "redaction")
+_OURS = __file__.rsplit("/", 3)[0] + "/"  # whywait
+_OWN_WORK = (
+    *(f"{_OURS}tracer/{room}/" for room in ("host", "records", "keeping", "hotpath", "spans", "export", "redaction")),
+    f"{_OURS}secret_text.py",
 )
-_PASS_ON = tuple(f"{_OURS}hotpath/{one}.py" for one in ("jobs", "thread_state"))  # they run the host's functions
+_PASS_ON = tuple(f"{_OURS}tracer/hotpath/{one}.py" for one in ("jobs", "thread_state"))  # they run the host's functions
 # functions in which an event loop runs callbacks: their callers are outside of any callback
 _LOOP_FILES = {
     asyncio.base_events.__file__: ("run_forever", "_run_once"),

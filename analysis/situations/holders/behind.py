@@ -6,17 +6,19 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.model import attribute
 from whywait.analysis.situations.holders.chain import by_cause
 from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
-from whywait.analysis.situations.what_helps import faster, instead_of, is_lock, limit_of
+from whywait.analysis.situations.thresholds import HARDLY, MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN, SHORT_TURN_NS
+from whywait.analysis.situations.what_helps import LESS, called, faster, instead_of, is_lock, limit_of, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.spans.held_loop import longest_block
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import amount, in_brackets, place
 from whywait.tracer import schema
 
+_MOST_NAMED: Final = 3
 _QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
 _KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
     Cause.BLOCKING_IO: Situation.HOLDERS_WAIT,
@@ -85,14 +87,22 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
+    if kind is Situation.HOLDERS_COLLECT:
+        how = _less(group, chief)
+    elif cause is Cause.LOOP_BUSY and kind is Situation.HOLDERS_COMPUTE:
+        how = _faster(group, str(chief["stood"]), str(chief["stood_file"]))
+    one_has_it = is_lock(wait)
     if chief["at"] == chief["span_id"]:  # what the holder does is all that is known of the wait: no limit has a name
         how = "how many of what they take and give back there are"
-    if cause is Cause.LOOP_BUSY and kind is Situation.HOLDERS_COMPUTE:
-        how = _faster(group, str(chief["stood"]), str(chief["stood_file"]))
+        alike = group.holders[(group.holders["cause"] == cause) & (group.holders["detail"] == chief["detail"])]
+        one_has_it = alike["together_ns"].sum() >= MIN_HELD * alike["ns"].sum()  # and lets all go on
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
-    found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": is_lock(wait)}
+    found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": one_has_it}
     found["is_limit"] = schema.SEMAPHORE in str(wait.get(schema.LOCK_KIND))
+    locks = {one.get(schema.LOCK_ID) for one in group.attributes_of(group.of(cause))} - {None}
+    found["per_object"] = "" if len(locks) > 1 else ", or use one lock per object instead of one for all"
+    found["own"] = _needs_none(group, cause, wait)
     found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
         at, schema.FOR_SLEEP
     )
@@ -102,14 +112,38 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
 
 
 def _faster(group: Group, function: str, file: str) -> str:
-    """What helps about the function that computes on the loop, as its longest block in the trace that was waited for most shows."""
-    waits = group.culprits_of(Cause.LOOP_BUSY)
-    traces = (
-        waits[(waits["culprit"] == function) & (waits["culprit_file"] == file)].groupby("culprit_trace_id")["ns"].sum()
-    )
-    chief = traces.idxmax() if len(traces) else ""
-    name, attributes = longest_block(group.spans[group.spans["trace_id"] == chief], function, file)
+    """What helps about the function that computes on the loop, as its longest block in the traces that were waited for shows."""
+    traces = group.culprits_of(Cause.LOOP_BUSY)["culprit_trace_id"].unique()
+    name, attributes = longest_block(group.spans[group.spans["trace_id"].isin(traces)], function, file)
     return faster("loop", function, file, attributes, name.removeprefix(schema.BLOCK_SPAN_PREFIX))
+
+
+def _needs_none(group: Group, cause: Cause, wait: dict[str, Any]) -> str:
+    """What these requests run in a pool themselves, after " ", where it is so little that it needs no thread."""
+    spans = group.own_spans
+    kinds, names = attribute(spans, schema.KIND), attribute(spans, schema.POOL_NAME)
+    jobs = spans.loc[(kinds == schema.KIND_JOB) & (names == wait.get(schema.POOL_NAME, "")), "span_id"]
+    runs = spans[(kinds == schema.KIND_RUN) & attribute(spans, schema.ACTIVITY).isin(jobs)]
+    ns = runs["end_ns"] - runs["start_ns"]
+    mean_ns = float(ns.sum()) / len(group.requests)
+    if runs.empty or ns.mean() >= SHORT_TURN_NS or mean_ns >= HARDLY * group.means[cause]:
+        return ""
+    run = sorted(attribute(runs, schema.CODE_FUNCTION).unique())
+    said = f"{', '.join(run[:_MOST_NAMED])}{' and others' if len(run) > _MOST_NAMED else ''}"
+    return (
+        f" What these requests run there themselves ({said}) takes {amount(mean_ns)} in all: as `async def`, or called directly, it "
+        "needs no thread, and waits for none."
+    )
+
+
+def _less(group: Group, chief: "pd.Series[Any]") -> str:
+    """How the library's function that is called there would do less, before " Else "; "" where nothing of it is known."""
+    there = group.holders["stood_file"].eq(chief["stood_file"]) & group.holders["stood_line"].eq(chief["stood_line"])
+    said = ""
+    for row in group.holders[there.fillna(False)].to_dict("records"):
+        call = called(group.attributes.get(str(row["at"]), {}))
+        said = said or look_up(LESS, f" in {call}").format(function=row["stood"])
+    return said and f"{said[0].lower()}{said[1:]} Else "
 
 
 def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:

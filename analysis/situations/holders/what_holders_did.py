@@ -29,6 +29,7 @@ _OF_HOLDER: Final = {
 }  # fmt: skip
 _MOST_WAITS: Final = 500  # of an endpoint and cause, the longest
 _MOST_ROWS: Final = 200  # of a request, the longest
+_AT_ONCE_NS: Final = 1_000_000  # between the ends of waits that one ends in one step
 _ITSELF: Final = 0.5  # of the time held, from which the holding activity alone says what it did
 
 
@@ -36,12 +37,14 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     """Return one row per endpoint, cause and detail of waits, and what their holders did then.
 
     `did` is a cause, `doing` its detail, `at` the identity of its span, `stood` the function with its file and line that
-    is the chief culprit of that, `ns` the holders' time; "" where it is not known what they did.
+    is the chief culprit of that, `ns` the holders' time, and `together_ns` that of waits that ended with another request's,
+    as where one lets all go on; "" where it is not known what they did.
     """
     culprits = weighted(analysis.culprits[analysis.culprits["cause"].isin(FOLLOWED)], "ns")
     longest = culprits.loc[_longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)]
     own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
+    waits["together"] = _end_together(waits)
     known = analysis.causes[["request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
     rows = analysis.causes.loc[_longest(known, "amount_ns", ["request_id"], _MOST_ROWS), [*_OF_HOLDER]]
     rows = rows.rename(columns=_OF_HOLDER)
@@ -54,10 +57,22 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     )
     seen = pd.concat([one for one in (during, alike, unseen) if len(one)] or [during], ignore_index=True)
     seen["ns"] *= seen["part"] / seen.groupby("wait")["part"].transform("sum")
+    seen["together_ns"] = seen["ns"] * seen["together"]
     keys = ["endpoint", "cause", "detail", "did", "doing", "evidence"]
     by_doing = seen.sort_values("ns", ascending=False).groupby(keys, as_index=False, sort=False)
     first = {key: (key, "first") for key in ("span_id", "at", "stood", "stood_file", "stood_line")}
-    return by_doing.agg(**first, ns=("ns", "sum"))
+    return by_doing.agg(**first, ns=("ns", "sum"), together_ns=("together_ns", "sum"))
+
+
+def _end_together(waits: pd.DataFrame) -> "pd.Series[bool]":
+    """Return whether the last one of its kind in its request ends with another request's, let go by the same."""
+    of_request = waits.groupby(["request_id", "cause"], sort=False)
+    last = waits["end_ns"] == of_request["end_ns"].transform("max")
+    ends = waits[last & (waits["culprit_trace_id"] != "")].sort_values(["culprit_trace_id", "end_ns"])
+    by_same = ends.groupby("culprit_trace_id")["end_ns"]
+    near = (by_same.diff() < _AT_ONCE_NS) | (-by_same.diff(-1) < _AT_ONCE_NS)
+    together = near.reindex(waits.index, fill_value=False)
+    return together.groupby([waits["request_id"], waits["cause"]], sort=False).transform("any")
 
 
 def _longest(table: pd.DataFrame, column: str, keys: list[str], most: int) -> "pd.Index[Any]":

@@ -6,7 +6,10 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.capacity.contention import in_batches
+from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import called, in_thread, instead_of
@@ -22,6 +25,10 @@ _GIVEN: Final = {
     Cause.AWAIT_IO: schema.FOR_SIGNAL,
 }
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
+_ENDED: Final = (
+    " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
+    "its loop)."
+)
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -48,19 +55,42 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
 
 
 def consumers(group: Group) -> Iterator[Pattern]:
-    """Yield the task of no request that did one thing after another while each request waited for it."""
+    """Yield the task of no request that did one thing after another while each request waited for it, whether it answers
+    several requests at once, and how many of it run."""
     for cause, own, turns in _by_tasks(group, _in_turn):
+        batches, at_once = _of_all_requests(group.spans)
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
-            yield Pattern(Situation.CONSUMER, cause, {**found, "task": one["task"], "doing": one["detail"]})
+            kind = Situation.BATCHES if one["task"] in batches else Situation.CONSUMER
+            found |= {"task": one["task"], "doing": one["detail"], "tasks": at_once[one["task"]]}
+            failed = group.requests["error"].any() and found["tasks"] == 1
+            found["several"] = f"more of it than these {found['tasks']}" if found["tasks"] > 1 else "several of it"
+            found["ended"] = _ENDED * bool(failed)
+            yield Pattern(kind, cause, found)
 
 
 def by_tasks(group: Group) -> Iterator[Pattern]:
-    """Yield the task of no request for which requests waited while it did something, and for how long per request."""
+    """Yield the task of no request for which requests waited while it did something, how many of them, and for how long."""
     for cause, own, turns in _by_tasks(group, _of_task):
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
-            found = {"mean_ns": one["ns"] / len(group.requests), "task": one["task"], "doing": one["detail"]}
+            waited = own.loc[(own["task"] == one["task"]) & (own["detail"] == one["detail"]), "request_id"].nunique()
+            found = {"mean_ns": one["ns"] / waited, "requests": waited, "among": len(group.requests)}
+            found |= {"task": one["task"], "doing": one["detail"]}
             yield Pattern(Situation.BY_TASK, cause, found)
+
+
+def _of_all_requests(spans: pd.DataFrame) -> tuple[set[str], dict[str, int]]:
+    """The tasks that answer several requests at once, of whatever endpoints; and how many of each name worked at a time:
+    what one does ends before it does the next."""
+    waits = spans[["trace_id", "start_ns", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
+    waits = waits[waits["task"] != ""].sort_values("end_ns")
+    last = waits.drop_duplicates(["task", "trace_id"], keep="last")
+    pieces = waits.sort_values("start_ns").drop_duplicates(["task", "end_ns"])
+    at_once = {}
+    for task, one in pieces.groupby("task"):
+        over_ns = max(active_ns(one["start_ns"], one["end_ns"], rest_ns=0), 1)
+        at_once[str(task)] = round(float((one["end_ns"] - one["start_ns"]).sum()) / over_ns)
+    return {*last.loc[in_batches(last, ["task"]), "task"]}, at_once
 
 
 def _by_tasks(

@@ -37,7 +37,7 @@ def stampedes(group: Group) -> Iterator[Pattern]:
 
 def _under_locks(group: Group, cause: Cause, rows: pd.DataFrame) -> Iterator[Pattern]:
     locks = rows["detail"][list(map(is_lock, group.attributes_of(rows)))].unique()
-    if not len(locks) or _held_by_nobodys(group, cause):
+    if not len(locks) or _held_by_nobodys(group, cause) or _held_by_others(group, cause):
         return
     waits = _by_request(rows, "detail").sort_values("end_ns")
     for what, own in waits[waits["what"].isin(locks)].groupby("what"):
@@ -98,6 +98,13 @@ def _held_by_nobodys(group: Group, cause: Cause) -> bool:
     own = group.of(cause)
     known = [schema.BLOCKER_NS in one and schema.BLOCKER_TRACE_ID not in one for one in group.attributes_of(own)]
     return bool(own.loc[known, "amount_ns"].sum() > own["amount_ns"].sum() / 2)
+
+
+def _held_by_others(group: Group, cause: Cause) -> bool:
+    """Whether mostly requests of other endpoints had the lock: they do not do there what these came for."""
+    named = group.culprits_of(cause)
+    others = {*group.spans["trace_id"]} - {*group.requests["trace_id"]}
+    return bool(named.loc[named["culprit_trace_id"].isin(others), "ns"].sum() > named["ns"].sum() / 2)
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:

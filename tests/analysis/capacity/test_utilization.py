@@ -1,6 +1,7 @@
 """What limits a process, and that its numbers agree with one another."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -114,6 +115,41 @@ wait   w    root |----------------------|  type=loop_busy
 """, {"root": {schema.RUN_NS: 4 * MS, schema.CPU_NS: 4 * MS}, "w": {schema.RUN_QUEUE_NS: 2 * MS, schema.CPU_COUNT: 2}})  # fmt: skip
     (found,) = capacity(analyze(repeated(one, 20)))
     assert sentence(found).startswith("Nothing is near its limit")
+
+
+@pytest.mark.parametrize(("locks", "is_limit"), [(1, True), (3, False)])
+def test_one_lock_of_several_with_a_name_is_no_limit_of_all(locks: int, *, is_limit: bool) -> None:
+    """As a lock for each user."""
+    at = {
+        schema.FOR: "Lock.acquire",
+        schema.FOR_MODULE: "asyncio.locks",
+        schema.CODE_FILE: "/srv/a.py",
+        schema.CODE_LINE: 3,
+    }
+    one = drawn("""
+server GET       |-----------------------------|
+task   root      |-----------------------------|
+wait   w    root |----------------------|
+""", {"w": at, "root": {schema.RUN_NS: 1 * MS, schema.CPU_NS: 1 * MS}})  # fmt: skip
+    spans = repeated(one, 24)
+    numbers = itertools.cycle(range(1, locks + 1))
+    spans["attributes"] = [
+        {**found, schema.LOCK_ID: next(numbers)} if schema.FOR in found else found for found in spans["attributes"]
+    ]
+    (found,) = capacity(analyze(spans))
+    assert (found.limit is not None and found.limit.name.startswith("Lock.acquire")) is is_limit
+
+
+def test_who_waits_for_the_gil_of_no_request_is_not_limited_by_the_cpus() -> None:
+    """A thread has the GIL for most of their time: what they wait for a CPU is a tenth."""
+    one = drawn("""
+server GET       |-----------------------------|
+task   root      |-----------------------------|
+wait   w    root |----------------------|  type=loop_busy
+""", {"root": {schema.RUN_NS: 1 * MS, schema.CPU_NS: 1 * MS},
+      "w": {schema.RUN_QUEUE_NS: 3 * MS, schema.GIL_NS: 18 * MS, schema.CPU_COUNT: 2}})  # fmt: skip
+    (found,) = capacity(analyze(repeated(one, 20)))
+    assert found.limit is None or found.limit.resource is not Resource.CPU
 
 
 def test_what_was_served_is_possible() -> None:

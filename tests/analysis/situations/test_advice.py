@@ -190,6 +190,86 @@ def test_what_others_have_and_hand_on_has_no_name_but_their_number() -> None:
     assert "Raise the limit (how many of what they take and give back there are)" in found.remedy
 
 
+def test_what_one_has_until_all_others_go_on_is_a_lock() -> None:
+    found = told(
+        """
+        server GET         |--------------|
+        task   root GET    |--------------|   cpu=5
+        wait   w    root     |---------|        waker=other
+        server PUT         |--------------|   trace=c
+        task   more PUT    |--------------|   trace=c cpu=5
+        wait   v    more       |-------|        trace=c waker=other
+        server POST      |----------------|   trace=b
+        task   other POST|----------------|   trace=b cpu=6
+        wait   own  other    |----------|     trace=b waker=timer for=sleep
+        """
+    )
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
+    assert "Do not wait while the lock is held" in found.remedy
+
+
+@pytest.mark.parametrize(("ran_ms", "is_little"), [(0.1, True), (7, False)])
+def test_what_is_run_in_a_full_pool_may_need_no_thread(ran_ms: float, *, is_little: bool) -> None:
+    spans = drawn(
+        """
+        server GET        |-------------------|
+        task   root       |-------------------|
+        wait   w   root   |----------|               type=limiter_wait
+        job    mine root             |-------|
+        run    run mine              |-------|       cpu=1
+        server OTHER     |------------|              trace=b
+        task   root2     |------------|              trace=b
+        wait   w2  root2 |------------|              trace=b type=await waker=theirs
+        job    theirs root2 |---------|              trace=b
+        run    run2 theirs  |---------|              trace=b cpu=0
+        wait   held theirs  |---------|              trace=b type=blocking_io for=time.sleep
+        """,
+        {
+            "w": {**OCCUPIED, schema.OCCUPANT_SPAN_IDS: [f"{9:016x}"]},
+            "mine": {schema.POOL_NAME: "default executor"},
+            "run": {schema.CODE_FUNCTION: "locale"},
+        },
+    )
+    is_run = spans["name"] == "run"
+    spans.loc[is_run, "end_ns"] = spans.loc[is_run, "start_ns"] + round(ran_ms * MS)
+    (found,) = (one for one in verdict(analyze(spans)) if one.endpoint == "GET")
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
+    assert ("What these requests run there themselves (locale) takes 0.10 ms in all" in found.remedy) is is_little
+
+
+@pytest.mark.parametrize(("endpoint", "said"), [("WS_/board", True), ("WS_/board_connect", False), ("GET", False)])
+def test_messages_of_a_connection_wait_for_one_another(endpoint: str, *, said: bool) -> None:
+    spans = drawn(
+        """
+        server asked    |--------------|
+        task   root     |--------------|
+        wait   w root   |------------|     waker=timer for=sleep
+        """
+    )
+    spans["name"] = spans["name"].replace({"asked": endpoint.replace("_", " ")})
+    (found,) = verdict(analyze(spans))
+    assert ("one that comes meanwhile waits until this one is done" in found.text) is said
+
+
+@pytest.mark.parametrize(("locks", "per_object"), [((1, 1), True), ((1, 2), False)])
+def test_one_lock_per_object_is_no_advice_where_there_are_several(locks: tuple[int, int], *, per_object: bool) -> None:
+    by = {**BLOCKED, schema.FOR: "Lock.acquire", schema.BLOCKER_SPAN_ID: f"{6:016x}"}
+    found = told(
+        """
+        server GET        |-------------------|
+        task   root       |-------------------|
+        wait   q   root   |----------|               type=limiter_wait
+        wait   r   root              |--|            type=limiter_wait
+        server OTHER     |-----------------|         trace=b
+        task   theirs    |-----------------|         trace=b
+        wait   held theirs |-------------|           trace=b type=blocking_io for=time.sleep
+        """,
+        {"q": by | {schema.LOCK_ID: locks[0]}, "r": by | {schema.LOCK_ID: locks[1]}},
+    )
+    assert "Do not wait while the lock is held" in found.remedy
+    assert ("one lock per object" in found.remedy) is per_object
+
+
 def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
     found = queued(schema.WAIT_LIMITER, WAITING, {**BLOCKED, schema.FOR: "Lock.acquire"})
     assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
@@ -308,6 +388,17 @@ def test_a_librarys_work_for_an_endpoint_that_blocks_the_loop_is_not_moved_but_m
     assert "neither checked nor converted" in found.remedy
 
 
+@pytest.mark.parametrize(("collects", "else_"), [(False, ""), (True, "Else create fewer objects")])
+def test_what_blocks_the_loop_in_a_call_that_could_do_less_is_told_so(collects: bool, else_: str) -> None:
+    pause = "    wait held theirs     |-----------|    trace=b type=gc_pause\n"
+    at = {schema.CODE_FUNCTION: "settings_for", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    call = at | {schema.FOR_CALL: "deepcopy", schema.FOR_PACKAGE: "copy"}
+    picture = BLOCKED_LOOP.format(cpu=12) + pause * collects
+    found = told(picture, {"b": BLOCKED_BY_LONG, "long": call} | ({"held": at} if collects else {}))
+    assert "n settings_for a whole structure is copied each time: share what nobody changes" in found.remedy
+    assert else_ in found.remedy
+
+
 @pytest.mark.parametrize(
     ("cpu_ms", "without_cpu_ms", "wanted"), [(6, 4, Situation.HOLDERS_COMPUTE), (3, 7, Situation.HOLDERS_NEED_CPU)]
 )
@@ -357,6 +448,8 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop user's /srv/app.py:pack in json.loads", "a key for each entry"),
         ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
+        ("loop user's /srv/app.py:pack in copy.deepcopy", "In pack a whole structure is copied each time"),
+        ("thread user's /srv/app.py:pack in sklearn.Pipeline.predict_proba", "ask it once for all rows"),
     ],
 )
 def test_what_makes_computing_faster_depends_on_where_and_whose_it_is(where: str, words: str) -> None:
@@ -480,7 +573,7 @@ def test_where_one_has_nearly_all_of_the_time_the_others_do_not_matter() -> None
     ("awaited", "facts", "kind", "words"),
     [
         ("sleep", {}, "/pause", "The code pauses there itself"),
-        ("sleep", {schema.FOR_CALL: "wait_until", schema.FOR_PACKAGE: "made_up"}, "", "Start what is awaited earlier"),
+        ("sleep", {schema.FOR_CALL: "wait_until", schema.FOR_PACKAGE: "made_up"}, "", "Make what is awaited shorter"),
         ("sleep", {schema.FOR_TASK: "refresher"}, "/by_task", "a task of no request"),
         ("Event.wait", {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx"}, "/other_service",
          "The other side takes this long to answer"),
@@ -511,6 +604,60 @@ def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> 
     assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
 
 
+@pytest.mark.parametrize(("status", "said"), [(200, False), (504, True)])
+def test_a_task_of_which_one_is_left_may_have_been_ended_by_an_error(status: int, *, said: bool) -> None:
+    turn = {schema.FOR_TASK: "worker", schema.FOR_TURNS: 2}
+    found = told(
+        """
+        server GET         |----------|
+        task   root GET    |----------|
+        wait   a    root   |----|           waker=timer for=sleep
+        wait   b    root        |----|      waker=timer for=sleep
+        """,
+        {"GET": {"http.response.status_code": status}, "a": turn, "b": turn},
+    )
+    assert "A queue before 1 task" in found.text
+    assert "start several of it" in found.remedy
+    assert ("the error of one request ends none of them" in found.remedy) is said
+
+
+def test_several_tasks_of_one_function_are_counted() -> None:
+    """Three of it, each 10 ms after the one before: every request saw the turns of one."""
+    rows = [
+        f"""
+        server GET{one}          |{"-" * 29}|  trace={"bcd"[one]}
+        task   root{one} GET{one}  |{"-" * 29}|  trace={"bcd"[one]}
+        wait   a{one} root{one} {" " * (4 + one)}|--------|           trace={"bcd"[one]} waker=timer for=sleep
+        wait   b{one} root{one} {" " * (13 + one)}|--------|  trace={"bcd"[one]} waker=timer for=sleep
+        """
+        for one in range(3)
+    ]
+    facts = {schema.FOR_TASK: "worker", schema.FOR_TURNS: 2}
+    found = verdict(analyze(drawn("".join(rows), {f"{name}{one}": facts for name in "ab" for one in range(3)})))
+    assert all("A queue before 3 tasks" in one.text for one in found)
+    assert all("start more of it than these 3" in one.remedy for one in found)
+
+
+@pytest.mark.parametrize(("second", "situation"), [("|----|", Situation.BATCHES), ("|--|", Situation.CONSUMER)])
+def test_a_task_that_answers_several_at_once_takes_batches(second: str, situation: Situation) -> None:
+    found = told(
+        f"""
+        server GET         |----------|
+        task   root GET    |----------|
+        wait   a    root   |----|                waker=job
+        wait   b    root        |----|           waker=job
+        server POST        |----------|          trace=b
+        task   mine POST   |----------|          trace=b
+        wait   c    mine   |----|                trace=b waker=job
+        wait   d    mine        {second}         trace=b waker=job
+        """,
+        {name: {schema.FOR_TASK: "engine", schema.FOR_TURNS: 2} for name in "abcd"},
+    )
+    assert key(found, Cause.BLOCKING_IO) == f"blocking_io/{situation}"
+    assert ("answer each as soon as it is done" in found.remedy) == (situation is Situation.BATCHES)
+    assert ("which takes one at a time" in found.remedy) == (situation is Situation.CONSUMER)
+
+
 @pytest.mark.parametrize(
     ("facts", "is_task"),
     [({}, True), ({schema.WAKER_KIND: schema.WAKER_ARRIVAL}, False), ({schema.FOR_TASK: ""}, False)],
@@ -520,9 +667,10 @@ def test_a_task_of_no_request_that_does_something_for_which_requests_wait(
 ) -> None:
     found = in_turn([50], "Event.wait", "io", **{schema.FOR_TASK: "Broker.read", **facts})
     assert (key(found, Cause.AWAIT_IO) == "await_io/by_task") is is_task
-    said = "50.0 ms of each request passed in Broker.read, a task of no request, for which they waited (awaiting Event.wait"
+    said = "1 of 1 request waited for Broker.read, a task of no request, 50.0 ms each (awaiting Event.wait"
     assert (said in found.text) is is_task
     assert ("What Broker.read need not wait for itself" in found.remedy) is is_task
+    assert ("let them go on with what was there before" in found.remedy) is is_task
 
 
 def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
@@ -621,7 +769,7 @@ def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, rem
 
 
 @pytest.mark.parametrize(
-    ("package", "words"), [("psycopg", "what the database does there"), ("httpx", "release it sooner")]
+    ("package", "words"), [("psycopg", "the database works there"), ("httpx", "release it sooner")]
 )
 def test_whoever_holds_a_connection_asks_the_database_or_awaits_something_else(package: str, words: str) -> None:
     held = {

@@ -145,7 +145,7 @@ def test_a_connection_that_is_taken_down_costs_too(call: str, package: str, key:
     wait   got   root  |--|                             waker=io for=wait
     wait   shut  root      |-----------------------|    waker=io for=Connection.send_context
     """
-    at = CALL | {schema.FOR_PACKAGE: package, schema.FOR_MODULE: "websockets.asyncio.connection"}
+    at = CALL | {schema.FOR_PACKAGE: package, schema.FOR_MODULE: f"{package}.asyncio.connection"}
     spans = drawn(picture, {"got": at | {schema.FOR_CALL: "Connection.recv"}, "shut": at | {schema.FOR_CALL: call}})
     (found,) = verdict(analyze(spans))
     assert found.judgement.reasons[0].remedy.key == f"await_io{key}"

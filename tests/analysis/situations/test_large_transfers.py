@@ -33,6 +33,24 @@ def test_what_takes_long_on_its_way_to_a_process_is_told_with_its_job(put: int, 
         assert found.judgement.reasons[0].remedy.key == "compute/large_transfer"
 
 
+@pytest.mark.parametrize(
+    ("name", "says", "words"),
+    [
+        (f"{schema.PICKLING}score", "are handed to processes", "Hand less to the processes of score"),
+        (f"{schema.UNPICKLING}score", "come back from processes", "Let score give back less"),
+        (f"{schema.UNPICKLING_THERE}score", "are handed to processes", "Hand less to the processes of score"),
+    ],
+)
+def test_what_is_long_on_its_way_back_is_the_result(name: str, says: str, words: str) -> None:
+    picture = PICTURE.format(put="-" * 12, ran_from="", cpu=13, gap=" " * 12, ran="-" * 15, ran_cpu=15)
+    by = {"code.function.name": "score", "code.file.path": "/srv/app.py"}
+    spans = drawn(picture, {"put": {schema.TRANSFER: schema.TRANSFER_PICKLED}, "run": by})
+    spans["name"] = spans["name"].replace({"put": name, "job": "job score"})
+    (found,) = verdict(analyze(spans))
+    assert says in found.text
+    assert words in found.remedy
+
+
 QUEUED = """
     server GET        |------------------------------|
     task   root       |------------------------------|

@@ -55,6 +55,20 @@ def test_very_many_jobs_in_turn_of_several_functions_are_told_together(
         assert judged.reasons[0].remedy.key == "loop_wakeup/thread_hops"
 
 
+@pytest.mark.parametrize("awaited_in", ["/x/site-packages/anyio/to_thread.py", "/srv/files.py"])
+def test_jobs_that_a_library_awaits_are_the_endpoint_s(awaited_in: str) -> None:
+    one = analysis_of({"GET /a": [{"loop_wakeup": 200}] * 2}, jobs={"GET /a": [{schema.COUNT: 450, "name": "read"}]})
+    rows = one.spans["attributes"].map(lambda found: found[schema.KIND] == schema.KIND_JOB)
+    one.spans.loc[rows, "end_ns"] = one.spans.loc[rows, "start_ns"] + 120 * MS
+    root = {schema.ROOT: True, schema.CODE_FUNCTION: "download", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 3}
+    place = {schema.CODE_FUNCTION: "hop", schema.CODE_FILE: awaited_in, schema.CODE_LINE: 7, schema.WAKER_NAME: "read"}
+    added = one.spans[rows].assign(attributes=[root] * 2), one.spans[rows].assign(attributes=[place] * 2)
+    (judged,) = judge(replace(one, spans=pd.concat([one.spans, *added], ignore_index=True)))
+    (found,) = [numbers(one) for one in judged.situations if one.kind is Situation.THREAD_HOPS]
+    wanted = " in hop (srv/files.py:7)" if awaited_in.startswith("/srv") else " in download (srv/app.py:3)"
+    assert found["where"] == wanted
+
+
 @pytest.mark.parametrize("traces", [["a"], ["a", "b"]], ids=["one", "two with equal span ids"])
 def test_pieces_of_one_job_are_those_of_its_trace(traces: list[str]) -> None:
     """Two pieces end at 50 and 100 ms, on a job that another task began."""

@@ -21,7 +21,7 @@ def bar(words: str, begin: int, end: int, more: str = "") -> str:
     return f"{words:<24}{' ' * begin}|{'-' * (end - begin - 1)}| {more}\n"
 
 
-def of_requests(rows: list[tuple[int, int, str]], place: dict[str, object]) -> Verdict:
+def of_requests(rows: list[tuple[int, int, str]], place: dict[str, object], more: str = "") -> Verdict:
     """Return the verdict on requests that begin, end, and wait meanwhile as is said; one without words is quick."""
     picture = "".join(
         bar(f"server GET{n}", begin, end, f"trace={chr(97 + n)}")
@@ -29,10 +29,9 @@ def of_requests(rows: list[tuple[int, int, str]], place: dict[str, object]) -> V
         + (bar(f"wait w{n} root{n}", begin, end - 1, f"trace={chr(97 + n)} {words}") if words else "")
         for n, (begin, end, words) in enumerate(rows)
     )
-    spans = drawn(picture, {f"w{n}": place for n, row in enumerate(rows) if row[2]})
+    spans = drawn(picture + more, {f"w{n}": place for n, row in enumerate(rows) if row[2]})
     spans["name"] = spans["name"].str.replace(r"^GET\d+$", "GET", regex=True)
-    (found,) = verdict(analyze(spans))
-    return found
+    return next(one for one in verdict(analyze(spans)) if one.endpoint == "GET")
 
 
 def kinds(found: Verdict) -> list[Situation]:
@@ -57,6 +56,16 @@ def test_many_that_wait_for_one_lock_and_go_on_together() -> None:
 def test_a_queue_for_a_lock_is_no_stampede(ends: list[int]) -> None:
     found = of_requests([(2 * n, end, FOR_LOCK) for n, end in enumerate(ends)] + QUICK, LOCK)
     assert Situation.STAMPEDE not in kinds(found)
+
+
+@pytest.mark.parametrize("endpoint", ["GET", "POST"])
+def test_a_lock_that_a_request_of_another_kind_has_is_no_stampede(endpoint: str) -> None:
+    """It does not do there what the others came for."""
+    waits = [(2 * n, 60, FOR_LOCK) for n in range(6)]
+    picture = bar("server GET9", 0, 59, "trace=z") + bar("task root9", 0, 59, "trace=z")
+    found = of_requests(waits + QUICK, LOCK | {schema.BLOCKER_FUNCTION: "charge", schema.BLOCKER_NS: 50_000_000,
+                        schema.BLOCKER_TRACE_ID: trace_id("z")}, picture.replace("GET", endpoint))  # fmt: skip
+    assert (Situation.STAMPEDE in kinds(found)) == (endpoint == "GET")
 
 
 @pytest.mark.parametrize("holder", ["", trace_id("x")], ids=["a thread of no request", "another request"])

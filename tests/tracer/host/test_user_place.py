@@ -48,6 +48,13 @@ def _through(files: tuple[str, ...], innermost: Callable[[], Any], functions: tu
     return chain[0](*chain[1:], innermost)
 
 
+@pytest.mark.parametrize("file", ["secret_text.py", "tracer/redaction/paths.py"])
+def test_no_file_of_ours_is_the_users_place(file: str) -> None:
+    ours = code_location.__file__.removesuffix("tracer/host/code_location.py")
+    assert stack("/app/rank.py", ours + file) == "/app/rank.py"
+    assert (stack(ours + file) or "").startswith(ours) is False
+
+
 @pytest.mark.parametrize(
     ("files", "called"),
     [
