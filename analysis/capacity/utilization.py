@@ -62,6 +62,7 @@ class ProcessCapacity:
     limit: Use | None  # used up, with requests queued for it
     heaviest: str  # the endpoint that needs most of `limit`, in sum
     heaviest_ns: float  # and how much of it for one of its requests
+    stuck: bool = False  # requests wait in a circle, or for what nobody gives back: what is full then is no limit
 
     @property
     def most_used(self) -> Use | None:

@@ -51,8 +51,8 @@ def sentences(processes: tuple[ProcessCapacity, ...]) -> list[str]:
 
 
 def sentence(one: ProcessCapacity) -> str:
-    """Return what limits a process and what that allows; "" where too little is known."""
-    if not one.enough or one.most_used is None:
+    """Return what limits a process and what that allows; "" where too little is known, or requests are stuck."""
+    if not one.enough or one.most_used is None or one.stuck:
         return ""
     if one.limit is not None:
         return _limited(one, one.limit)

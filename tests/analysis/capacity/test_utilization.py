@@ -14,6 +14,7 @@ from whywait.analysis import analyze
 from whywait.analysis.capacity.demand import Resource
 from whywait.analysis.capacity.utilization import ProcessCapacity, capacity, over_time
 from whywait.analysis.model import Analysis
+from whywait.analysis.report.told import told_of
 from whywait.analysis.verdicts.capacity_words import sentence
 from whywait.tracer import schema
 
@@ -22,7 +23,8 @@ REQUESTS, WALL_MS = 40, 80
 
 
 def run(
-    job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4, run_queue_ms: int = 0
+    job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4, run_queue_ms: int = 0,
+    held_by: int = 99,
 ) -> Analysis:  # fmt: skip
     """Requests of one job each, `gap_ms` after one another."""
     one = drawn(f"""
@@ -35,6 +37,10 @@ run    run  job  {" " * queued_ms}|{"-" * (job_ms - 1)}|
 """, {
         "root": {schema.RUN_NS: MS, schema.CPU_NS: MS},
         "job": {schema.POOL_NAME: "four", schema.POOL_SIZE: size, schema.POOL_ID: 1},
+        "q": {
+            schema.OCCUPANT_NAMES: ["outer"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+            schema.OCCUPANT_NS: [MS], schema.OCCUPANT_TRACE_IDS: [f"{1:032x}"], schema.OCCUPANT_SPAN_IDS: [f"{held_by:016x}"],
+        },
         "run": {
             schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 8,
             schema.RUN_QUEUE_NS: run_queue_ms * MS,
@@ -255,3 +261,11 @@ def test_processes_are_told_apart() -> None:
     each = zip(found.spans["trace_id"], found.spans["attributes"], strict=True)
     found.spans["attributes"] = [{**one, "process.pid": 8 - int(trace_id, 16) % 2} for trace_id, one in each]
     assert sorted((one.process, one.requests) for one in capacity(found)) == [("shop 7", 20.0), ("shop 8", 20.0)]
+
+
+@pytest.mark.parametrize(("held_by", "stuck"), [(2, True), (99, False)], ids=["the job's own request", "another"])
+def test_what_is_full_since_requests_are_stuck_is_no_limit(held_by: int, *, stuck: bool) -> None:
+    """Jobs that wait for jobs of their own pool: a larger one would only be full later."""
+    (process,) = told_of(run(**RUNS["pool"][0], held_by=held_by)).processes
+    assert process.stuck is stuck
+    assert (sentence(process) == "") is stuck
