@@ -163,11 +163,18 @@ def by_threads(group: Group) -> Iterator[Pattern]:
 
 def awaited_answers(group: Group) -> Iterator[Pattern]:
     """Yield what most of what is awaited is: bodies of answers that have begun, answers of a database or of another service,
-    or pauses of the code's own."""
-    for kind, is_one in _ANSWERS.items():
-        if len(group.most_of(Cause.AWAIT_IO, is_one)):
-            yield Pattern(kind, Cause.AWAIT_IO, {})
-            return
+    a child process, or pauses of the code's own."""
+    own = group.of(Cause.AWAIT_IO)
+    known: dict[tuple[Any, ...], Situation | None] = {}  # few differ
+    kinds = []
+    for found in group.attributes_of(own):
+        decides = tuple(found.get(key) for key in _DECIDE)
+        if decides not in known:
+            known[decides] = next((kind for kind, is_one in _ANSWERS.items() if is_one(found)), None)
+        kinds.append(known[decides])
+    by_kind = own["amount_ns"].groupby(pd.Series(kinds, own.index, dtype=object)).sum()
+    for kind in by_kind[by_kind * 2 >= own["amount_ns"].sum()].index[:1]:
+        yield Pattern(Situation(str(kind)), Cause.AWAIT_IO, {})
 
 
 def slow_readers(group: Group) -> Iterator[Pattern]:
@@ -242,6 +249,9 @@ def _is_of(attributes: dict[str, Any], packages: str) -> bool:
     return re.match(packages, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None
 
 
+_DECIDE: Final = (
+    schema.FOR, schema.FOR_MODULE, schema.FOR_CALL, schema.FOR_PACKAGE, schema.FOR_STEP, schema.FOR_TASK, schema.WAKER_KIND,
+)  # fmt: skip
 _ANSWERS: Final[dict[Situation, Callable[[dict[str, Any]], bool]]] = {
     Situation.LARGE_ANSWER: lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY,
     Situation.DATABASE: lambda found: _is_of(found, schema.PACKAGE_DATABASE),
