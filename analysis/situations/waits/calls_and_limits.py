@@ -180,16 +180,23 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
 def slow_readers(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time in which answers are sent, or others awaited, passes until receivers of messages
     have read them."""
-    for cause in (Cause.REQUEST_IO, Cause.AWAIT_IO):
-        if len(group.most_of(cause, _is_message)):
+    for cause, is_one in (
+        (Cause.REQUEST_IO, _is_message),
+        (Cause.AWAIT_IO, lambda one: _is_message(one) or _drains(one)),
+    ):
+        if len(group.most_of(cause, is_one)):
             yield Pattern(Situation.SLOW_READER, cause, {})
 
 
 def _is_message(attributes: dict[str, Any]) -> bool:
     names = ".".join(str(attributes.get(key) or "") for key in (schema.FOR_MODULE, schema.FOR, schema.FOR_CALL))
-    drains = awaits(attributes, schema.FOR_DRAIN) and not attributes.get(schema.FOR_CALL)  # no client of a library
     closes = re.match(schema.CALL_CLOSES, called(attributes)) is not None
-    return drains or (re.search(schema.FOR_WEBSOCKET_SEND, names) is not None and not closes)
+    return re.search(schema.FOR_WEBSOCKET_SEND, names) is not None and not closes
+
+
+def _drains(attributes: dict[str, Any]) -> bool:
+    """Of a stream of the user's own, and no client's of a library."""
+    return awaits(attributes, schema.FOR_DRAIN) and not attributes.get(schema.FOR_CALL)
 
 
 def _is_given(attributes: dict[str, Any], given: str, others: bool) -> bool:
