@@ -10,14 +10,21 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
+from whywait.analysis.situations.what_helps import Table, look_up
 from whywait.analysis.text import in_brackets, place
-from whywait.tracer.schema import FOR_PACKAGE, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
+from whywait.tracer.schema import FOR_PACKAGE, PACKAGE_DATABASE, POOL_KNOB, POOL_NAME, POOL_SIZE, SPAWNED_BY
 
 _HOLD_LESS: Final = "do less there while one is held (acquire it later, release it sooner)"
 _ASK_LESS: Final = (
     "make shorter what the database does there meanwhile (its plan, by EXPLAIN; whether it waits for a lock, as of a row that "
     "another transaction changed)"
 )
+# pattern of a client's pool, and of whom those who hold its connections ask: it takes one itself, for each call
+_OF_CLIENTS: Final[Table] = (
+    (r"^redis\b.* by redis$", "ask once for several there (MGET, a pipeline), as each command takes one"),
+    (r"^(?:httpx\b.* by httpx|aiohttp\b.* by aiohttp|urllib3\b.* by (?:urllib3|requests))$",
+     "ask less there (several in one, a cache), as each call takes one until its answer is read, or make what is asked shorter"),
+)  # fmt: skip
 
 
 def holds_one(group: Group) -> Iterator[Pattern]:
@@ -46,7 +53,9 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     """Yield the pool that these requests wait for longest, and the code that holds its connections."""
     waits = group.of(Cause.CONNECTION_WAIT)
     named = group.culprits_of(Cause.CONNECTION_WAIT)
-    found = pd.DataFrame(group.attributes_of(waits), index=waits.index).reindex(columns=[POOL_KNOB, POOL_SIZE])
+    found = pd.DataFrame(group.attributes_of(waits), index=waits.index).reindex(
+        columns=[POOL_KNOB, POOL_SIZE, POOL_NAME]
+    )
     by_pool = waits["amount_ns"].groupby([found[POOL_KNOB], found[POOL_SIZE]]).sum()
     if by_pool.empty or named.empty:
         return
@@ -55,7 +64,7 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     at: Any = by_place.idxmax()
     holder = f"{at[0]}{in_brackets(place(at[1], int(at[2])))}"
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
-    less = _ASK_LESS if _ask_a_database(group, float(waits["amount_ns"].sum())) else _HOLD_LESS
+    less = _less(group, str(found[POOL_NAME].iloc[0] or ""), float(waits["amount_ns"].sum()))
     said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": less}
     chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
     ends_ns = group.spans[group.spans["trace_id"].isin(chief["culprit_trace_id"])].groupby("trace_id")["end_ns"].max()
@@ -64,11 +73,14 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     yield Pattern(Situation.HELD_AFTERWARDS if kept else Situation.CONNECTIONS_HELD, None, said)
 
 
-def _ask_a_database(group: Group, waited_ns: float) -> bool:
-    """Whether those who held the connections awaited, most of the time, what these are for."""
+def _less(group: Group, pool: str, waited_ns: float) -> str:
+    """What those who held the connections could do less of: by what they awaited, most of the time, and of which library."""
     own = group.holders[
         (group.holders["cause"] == Cause.CONNECTION_WAIT) & (group.holders["endpoint"] == group.endpoint)
     ]
     packages = [str(group.attributes.get(one, {}).get(FOR_PACKAGE) or "") for one in own["at"]]
-    asks = [re.match(PACKAGE_DATABASE, one) is not None for one in packages]
-    return bool(own.loc[asks, "ns"].sum() >= MIN_HELD * waited_ns)
+    sums = own["ns"].groupby(packages).sum()
+    chief = str(sums.idxmax()) if len(sums) and sums.max() >= MIN_HELD * waited_ns else ""
+    if re.match(PACKAGE_DATABASE, chief):
+        return _ASK_LESS
+    return look_up(_OF_CLIENTS, f"{pool} by {chief}") or _HOLD_LESS

@@ -538,13 +538,20 @@ def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, rem
 
 
 @pytest.mark.parametrize(
-    ("package", "words"), [("psycopg", "what the database does there"), ("httpx", "release it sooner")]
+    ("pool", "package", "words"),
+    [
+        ("psycopg_pool orders", "psycopg", "what the database does there"),
+        ("psycopg_pool orders", "httpx", "release it sooner"),
+        ("redis BlockingConnectionPool", "redis", "MGET"),
+        ("redis BlockingConnectionPool", "httpx", "release it sooner"),
+        ("httpx", "httpx", "until its answer is read"),
+    ],
 )
-def test_whoever_holds_a_connection_asks_the_database_or_awaits_something_else(package: str, words: str) -> None:
+def test_whoever_holds_a_connection_asks_by_it_or_awaits_something_else(pool: str, package: str, words: str) -> None:
     held = {
         schema.OCCUPANT_NAMES: ["board"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
         schema.OCCUPANT_TRACE_IDS: [trace_id("b")], schema.OCCUPANT_SPAN_IDS: [f"{5:016x}"],
-        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: pool, schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
     }  # fmt: skip
     asks = {schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "board"}
     picture = bar("server GET", 0, 40) + bar("task root", 0, 40) + bar("wait w root", 2, 32, "type=connection_wait")
