@@ -508,6 +508,31 @@ def test_pauses_that_grow_are_retries() -> None:
     assert "3 pauses between tries per request, 70.0 ms in all" in found.situations[0]
 
 
+@pytest.mark.parametrize(
+    ("of_others", "key_of_it"), [([20], "retries"), ([20, 40, 40], "retries"), ([40] * 6, "polling")]
+)
+def test_where_pauses_grow_mostly_those_that_come_alone_or_stop_growing_are_retries(
+    of_others: list[int], key_of_it: str
+) -> None:
+    at = {schema.CODE_FUNCTION: "again", schema.CODE_FILE: "/srv/app.py", schema.FOR_STEP: schema.STEP_PAUSE}
+    picture, more = "", {}
+    for trace, lengths in (("a", [20, 40, 80]), ("b", of_others)):
+        end = sum(lengths) + 2 * len(lengths) + 1
+        picture += bar(f"server GET{trace}", 0, end, f"trace={trace}") + bar(
+            f"task root{trace} GET{trace}", 0, end, f"trace={trace}"
+        )
+        begin = 1
+        for number, length in enumerate(lengths):
+            name = f"{trace}{number}"
+            picture += bar(f"wait {name} root{trace}", begin, begin + length, f"trace={trace} waker=timer for=sleep")
+            begin, more[name] = begin + length + 2, at
+    spans = drawn(picture, more)
+    spans["name"] = spans["name"].str.replace(r"^GET\w$", "GET", regex=True)
+    (found,) = verdict(analyze(spans))
+    assert key(found, Cause.AWAIT_IO) == f"await_io/{key_of_it}"
+    assert len(found.situations) == 1
+
+
 @pytest.mark.parametrize(("holder", "remedy_key"), [(1, "/holds_one"), (7, "/connections_held")])
 def test_who_waits_for_a_connection_and_holds_one(holder: int, remedy_key: str) -> None:
     held = {
