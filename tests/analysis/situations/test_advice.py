@@ -368,6 +368,27 @@ def test_a_worker_that_sleeps_in_a_databases_library(package: str, call: str, wo
     assert words in found.remedy
 
 
+def test_what_helps_in_a_worker_is_decided_by_all_of_its_time_not_by_its_longest_call() -> None:
+    calls = {
+        "a": ("Session.__exit__", 60),
+        "b": ("InstrumentedAttribute.__get__", 50),
+        "c": ("InstrumentedAttribute.__get__", 50),
+    }
+    picture, more = "", {}
+    for name, (call, ms) in calls.items():
+        of = f"trace={name}"
+        picture += bar(f"server GET{name}", 0, ms, of) + bar(f"task root{name} GET{name}", 0, ms, of)
+        picture += bar(f"wait w{name} root{name}", 0, ms, f"{of} type=await waker=job{name}")
+        picture += bar(f"job job{name} root{name}", 0, ms, of) + bar(f"run run{name} job{name}", 0, ms, f"{of} cpu=0")
+        more[f"run{name}"] = {
+            schema.CALL: "poll", schema.CALL_NS: ms * MS, schema.CALL_OF: call, schema.CALL_PACKAGE: "sqlalchemy",
+        }  # fmt: skip
+    spans = drawn(picture, more)
+    spans["name"] = spans["name"].str.replace(r"^GET\w$", "GET", regex=True)
+    (found,) = verdict(analyze(spans))
+    assert "a lazy load" in found.remedy
+
+
 # --- where a blocking call is ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("owner", "bar", "wanted", "words", "never"),
