@@ -90,7 +90,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
         how = did.info.remedy
     if cause is Cause.LOOP_BUSY and kind is Situation.HOLDERS_COMPUTE:
         how = look_up(FASTER, f"loop user's {chief['stood_file']}:{chief['stood']} in {called(at)}")
-        how = how.format(function=chief["stood"] or "it")
+        how = how.format(function=chief["stood"] if chief["stood_file"] else "it")
     found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": is_lock(wait)}
     found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
         at, schema.FOR_SLEEP

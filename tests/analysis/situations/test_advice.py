@@ -272,7 +272,7 @@ def blocked(awaited: str) -> Verdict:
 @pytest.mark.parametrize(
     ("awaited", "wanted", "words"),
     [
-        ("", Situation.HOLDERS_COMPUTE, "to a process pool"),
+        ("", Situation.HOLDERS_COMPUTE, "Move it off the event loop: to a process pool"),
         ("time.sleep", Situation.HOLDERS_WAIT, "await asyncio.sleep(...)"),
         ("socket.recv_into", Situation.HOLDERS_WAIT, "use an asynchronous client"),
         ("subprocess.communicate", Situation.HOLDERS_WAIT, "asyncio.create_subprocess_exec"),
