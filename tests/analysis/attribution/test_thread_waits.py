@@ -133,3 +133,26 @@ def test_what_another_request_gives_is_no_lock_that_it_holds(what: str, key: str
     (verdict,) = analysis.verdict(analysis.analyze(drawn(LOCKED.format("lock_wait"), {"l": given})))
     assert verdict.judgement.reasons[0].remedy.key == key
     assert verdict.remedy.startswith("No lock is held: audit (audit.py:30) gives") is (key == "lock_wait/signal")
+
+
+@pytest.mark.parametrize(
+    ("root", "code", "culprit"),
+    [
+        (True, {schema.CODE_FUNCTION: "run_asgi", schema.CODE_FILE: "/lib/site-packages/uvicorn/x.py"}, "GET"),
+        (False, {schema.CODE_FUNCTION: "keep", schema.CODE_FILE: "/srv/app.py"}, "keep"),
+    ],
+)
+def test_a_stretch_on_the_loop_without_a_function_blocks_in_its_tasks(
+    root: bool, code: dict[str, Any], culprit: str
+) -> None:
+    picture = """
+    server GET        |----------|
+    task   root GET   |----------|     cpu=0
+    block  b    root  |---------|      cpu=0
+    """
+    asleep = {schema.CALL_NS: 9 * UNIT_NS, schema.CALL: "fsync", schema.SAMPLES: 9}
+    task = {schema.ROOT: root, **code}
+    spans = drawn(picture, {"b": asleep, "root": task})
+    spans.loc[spans["name"] == "b", "name"] = "ran on the loop"
+    found = analysis.analyze(spans).culprits
+    assert set(found.loc[found["cause"] == "blocking_io", "culprit"]) == {culprit}
