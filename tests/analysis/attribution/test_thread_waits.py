@@ -135,24 +135,26 @@ def test_what_another_request_gives_is_no_lock_that_it_holds(what: str, key: str
     assert verdict.remedy.startswith("No lock is held: audit (audit.py:30) gives") is (key == "lock_wait/signal")
 
 
-@pytest.mark.parametrize(
-    ("root", "code", "culprit"),
-    [
-        (True, {schema.CODE_FUNCTION: "run_asgi", schema.CODE_FILE: "/lib/site-packages/uvicorn/x.py"}, "GET"),
-        (False, {schema.CODE_FUNCTION: "keep", schema.CODE_FILE: "/srv/app.py"}, "keep"),
-    ],
-)
-def test_a_stretch_on_the_loop_without_a_function_blocks_in_its_tasks(
-    root: bool, code: dict[str, Any], culprit: str
-) -> None:
-    picture = """
-    server GET        |----------|
-    task   root GET   |----------|     cpu=0
-    block  b    root  |---------|      cpu=0
-    """
+ALONE = """
+    server GET        |-------------------|
+    task   root GET   |-------------------|     cpu=0
+    block  b    root            |---------|     cpu=0
+"""
+INNER = """
+    server GET        |-------------------|
+    task   root GET   |-------------------|     cpu=0
+    wait   w    root            |---------|     waker=own
+    task   own  root            |---------|     cpu=0
+    block  b    own             |---------|     cpu=0
+"""
+
+
+@pytest.mark.parametrize(("picture", "culprit"), [(ALONE, "GET"), (INNER, "keep")])
+def test_a_stretch_on_the_loop_without_a_function_blocks_in_its_tasks(picture: str, culprit: str) -> None:
+    code = {schema.CODE_FUNCTION: "run_asgi", schema.CODE_FILE: "/lib/site-packages/uvicorn/x.py", schema.ROOT: True}
+    task = {schema.CODE_FUNCTION: "keep", schema.CODE_FILE: "/srv/app.py"}
     asleep = {schema.CALL_NS: 9 * UNIT_NS, schema.CALL: "fsync", schema.SAMPLES: 9}
-    task = {schema.ROOT: root, **code}
-    spans = drawn(picture, {"b": asleep, "root": task})
+    spans = drawn(picture, {"b": asleep, "root": code} | ({"own": task} if picture is INNER else {}))
     spans.loc[spans["name"] == "b", "name"] = "ran on the loop"
     found = analysis.analyze(spans).culprits
     assert set(found.loc[found["cause"] == "blocking_io", "culprit"]) == {culprit}
