@@ -178,8 +178,14 @@ def of_computing(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def called(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """The user's functions that slept in a call, as samples show, else the span's own."""
-    return _sampled(spans, number, row, schema.CALLED) or function(spans, number, row)
+    """The user's functions that slept in a call, as samples show, else the span's own; of a stretch on the loop without a
+    function, the task's of which it is one."""
+    if seen := _sampled(spans, number, row, schema.CALLED):
+        return seen
+    if spans.kinds[row] == schema.KIND_BLOCK and not text(spans.attributes[row], schema.CODE_FUNCTION):
+        owner = _activity(spans, row, schema.ACTIVITY)
+        return ran(spans, number, owner if owner >= 0 else row)
+    return function(spans, number, row)
 
 
 def _sampled(spans: SpanTable, number: int, row: int, columns: Columns) -> list[Named]:

@@ -16,7 +16,7 @@ from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, SAVES
+from whywait.analysis.situations.thresholds import ALIKE, HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, SAVES
 from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -76,8 +76,11 @@ def _where_awaited(group: Group, own: pd.DataFrame) -> str:
 
 
 def _in_turn(jobs: pd.DataFrame) -> pd.DataFrame:
-    own = jobs[jobs["in_turn"].astype(bool) & (jobs["per_request"] >= MANY_HOPS)]
-    return own.sort_values("per_request", ascending=False, kind="stable")
+    """Those of the functions that are as many as the chief one, as of a row's execute, fetch and close: if all are very many."""
+    own = jobs[jobs["in_turn"].astype(bool)]
+    own = own[own["per_request"] >= ALIKE * own["per_request"].max()]
+    chosen: pd.DataFrame = own if own["per_request"].sum() >= MANY_HOPS else own.head(0)
+    return chosen.sort_values("per_request", ascending=False, kind="stable")
 
 
 def _hops(group: Group, own: pd.DataFrame) -> bool:

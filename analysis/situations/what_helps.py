@@ -261,7 +261,8 @@ def faster(on: str, function: str, file: str, attributes: Mapping[str, Any], ins
         inside = f" beside {attributes[schema.FOR_PACKAGE]}.{inside}"
     elif inside := called(attributes) or inside:
         inside = f" in {inside}"
-    return look_up(FASTER, f"{on} {whose} {file}:{function}{often}{inside}").format(function=function)
+    where = f"{on} {whose} {file}:{function}{often}{inside}"
+    return look_up(FASTER, where).format(function=function if file else "it")
 
 
 def is_outside(attributes: Mapping[str, Any]) -> bool:

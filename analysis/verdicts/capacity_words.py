@@ -87,8 +87,8 @@ def _by_others(use: Use, of_it: str = "") -> str:
 
 
 def _needs(one: ProcessCapacity, limit: Use) -> str:
-    """Of requests that differ, their mean, too: what a process can serve follows from that. Who held it is not known where
-    only those who wait are recorded: it may be other requests, or work of none."""
+    """Of requests that differ, their mean, too: what a process can serve follows from that. Where only
+    those who wait are recorded, the holder is not known: it may be another request's, or work of none."""
     if limit.resource in HELD_BY_OTHERS:
         return f"held for {amount(limit.demand_ns)} per request on average"
     of_heaviest, it = one.heaviest_ns or limit.demand_ns, _IT.get(limit.resource, "it")

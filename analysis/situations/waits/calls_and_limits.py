@@ -41,8 +41,9 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
     ]
     shares = own.groupby(pd.Series(where, own.index, dtype=object))["amount_ns"].sum() / own["amount_ns"].sum()
     for kind in shares[shares >= MIN_HELD].nlargest(1).index:
-        (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
-        how = (instead_of if kind == Situation.BLOCKS_LOOP else in_thread)(longest)
+        helps = instead_of if kind == Situation.BLOCKS_LOOP else in_thread
+        hows = pd.Series([helps(found) for found in group.attributes_of(own)], own.index, dtype=object)
+        how = str(own["amount_ns"].groupby(hows[[one == kind for one in where]]).sum().idxmax())
         yield Pattern(Situation(str(kind)), Cause.BLOCKING_IO, {"share": float(shares[kind]), "how": how})
 
 

@@ -15,7 +15,15 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, MOST_OF_ONE, SAVES, SEVERAL_AWAITS
+from whywait.analysis.situations.thresholds import (
+    ALIKE,
+    GROWS,
+    MANY_AWAITS,
+    MIN_HELD,
+    MOST_OF_ONE,
+    SAVES,
+    SEVERAL_AWAITS,
+)
 from whywait.analysis.situations.what_helps import ONCE, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
@@ -31,8 +39,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         if own.empty:
             continue
         turns = _turns(_described(group, own), "activity_id", "turn")
-        grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
-        grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
+        grows = _grow(turns)
         retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | turns["step"].isin(_CONNECTING)
         pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
@@ -50,6 +57,16 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
             alike = _of_jobs(group, own)
         told = list(_told(group, cause, Situation.SERIAL_AWAITS, alike))
         yield from told or _told(group, cause, Situation.SERIAL_AWAITS, _of_packages(serial[serial["step"] == ""]))
+
+
+def _grow(turns: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether such pauses grow, from each to the next: in most of the time of series of several. Of these places, one that
+    came alone, and where they stop growing, is the same thing."""
+    grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
+    grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
+    by_place = ((turns["ns"] * one).groupby(turns["what"]).transform("sum") for one in (grows, turns["times"] > 1))
+    grown_ns, several_ns = by_place
+    return (grown_ns > 0) & (grown_ns >= MIN_HELD * several_ns)
 
 
 def _of_jobs(group: Group, own: pd.DataFrame) -> pd.DataFrame:

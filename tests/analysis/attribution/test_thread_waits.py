@@ -133,3 +133,28 @@ def test_what_another_request_gives_is_no_lock_that_it_holds(what: str, key: str
     (verdict,) = analysis.verdict(analysis.analyze(drawn(LOCKED.format("lock_wait"), {"l": given})))
     assert verdict.judgement.reasons[0].remedy.key == key
     assert verdict.remedy.startswith("No lock is held: audit (audit.py:30) gives") is (key == "lock_wait/signal")
+
+
+ALONE = """
+    server GET        |-------------------|
+    task   root GET   |-------------------|     cpu=0
+    block  b    root            |---------|     cpu=0
+"""
+INNER = """
+    server GET        |-------------------|
+    task   root GET   |-------------------|     cpu=0
+    wait   w    root            |---------|     waker=own
+    task   own  root            |---------|     cpu=0
+    block  b    own             |---------|     cpu=0
+"""
+
+
+@pytest.mark.parametrize(("picture", "culprit"), [(ALONE, "GET"), (INNER, "keep")])
+def test_a_stretch_on_the_loop_without_a_function_blocks_in_its_tasks(picture: str, culprit: str) -> None:
+    code = {schema.CODE_FUNCTION: "run_asgi", schema.CODE_FILE: "/lib/site-packages/uvicorn/x.py", schema.ROOT: True}
+    task = {schema.CODE_FUNCTION: "keep", schema.CODE_FILE: "/srv/app.py"}
+    asleep = {schema.CALL_NS: 9 * UNIT_NS, schema.CALL: "fsync", schema.SAMPLES: 9}
+    spans = drawn(picture, {"b": asleep, "root": code} | ({"own": task} if picture is INNER else {}))
+    spans.loc[spans["name"] == "b", "name"] = "ran on the loop"
+    found = analysis.analyze(spans).culprits
+    assert set(found.loc[found["cause"] == "blocking_io", "culprit"]) == {culprit}

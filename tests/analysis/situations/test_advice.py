@@ -363,7 +363,7 @@ def blocked(awaited: str) -> Verdict:
 @pytest.mark.parametrize(
     ("awaited", "wanted", "words"),
     [
-        ("", Situation.HOLDERS_COMPUTE, "Move long off the event loop: to a process pool"),
+        ("", Situation.HOLDERS_COMPUTE, "Move it off the event loop: to a process pool"),
         ("time.sleep", Situation.HOLDERS_WAIT, "await asyncio.sleep(...)"),
         ("socket.recv_into", Situation.HOLDERS_WAIT, "use an asynchronous client"),
         ("subprocess.communicate", Situation.HOLDERS_WAIT, "asyncio.create_subprocess_exec"),
@@ -482,6 +482,27 @@ def test_a_worker_that_sleeps_in_a_databases_library(package: str, call: str, wo
     assert key(found, Cause.BLOCKING_IO) == "blocking_io/in_worker"
     assert f"in poll of {call} ({package}) in count (srv/app.py:9)." in found.reasons[0]  # and who once only
     assert words in found.remedy
+
+
+def test_what_helps_in_a_worker_is_decided_by_all_of_its_time_not_by_its_longest_call() -> None:
+    calls = {
+        "a": ("Session.__exit__", 60),
+        "b": ("InstrumentedAttribute.__get__", 50),
+        "c": ("InstrumentedAttribute.__get__", 50),
+    }
+    picture, more = "", {}
+    for name, (call, ms) in calls.items():
+        of = f"trace={name}"
+        picture += bar(f"server GET{name}", 0, ms, of) + bar(f"task root{name} GET{name}", 0, ms, of)
+        picture += bar(f"wait w{name} root{name}", 0, ms, f"{of} type=await waker=job{name}")
+        picture += bar(f"job job{name} root{name}", 0, ms, of) + bar(f"run run{name} job{name}", 0, ms, f"{of} cpu=0")
+        more[f"run{name}"] = {
+            schema.CALL: "poll", schema.CALL_NS: ms * MS, schema.CALL_OF: call, schema.CALL_PACKAGE: "sqlalchemy",
+        }  # fmt: skip
+    spans = drawn(picture, more)
+    spans["name"] = spans["name"].str.replace(r"^GET\w$", "GET", regex=True)
+    (found,) = verdict(analyze(spans))
+    assert "a lazy load" in found.remedy
 
 
 # --- where a blocking call is ---------------------------------------------------------------------
@@ -700,6 +721,31 @@ def test_pauses_that_grow_are_retries() -> None:
     assert "3 pauses between tries per request, 70.0 ms in all" in found.situations[0]
 
 
+@pytest.mark.parametrize(
+    ("of_others", "key_of_it"), [([20], "retries"), ([20, 40, 40], "retries"), ([40] * 6, "polling")]
+)
+def test_where_pauses_grow_mostly_those_that_come_alone_or_stop_growing_are_retries(
+    of_others: list[int], key_of_it: str
+) -> None:
+    at = {schema.CODE_FUNCTION: "again", schema.CODE_FILE: "/srv/app.py", schema.FOR_STEP: schema.STEP_PAUSE}
+    picture, more = "", {}
+    for trace, lengths in (("a", [20, 40, 80]), ("b", of_others)):
+        end = sum(lengths) + 2 * len(lengths) + 1
+        picture += bar(f"server GET{trace}", 0, end, f"trace={trace}") + bar(
+            f"task root{trace} GET{trace}", 0, end, f"trace={trace}"
+        )
+        begin = 1
+        for number, length in enumerate(lengths):
+            name = f"{trace}{number}"
+            picture += bar(f"wait {name} root{trace}", begin, begin + length, f"trace={trace} waker=timer for=sleep")
+            begin, more[name] = begin + length + 2, at
+    spans = drawn(picture, more)
+    spans["name"] = spans["name"].str.replace(r"^GET\w$", "GET", regex=True)
+    (found,) = verdict(analyze(spans))
+    assert key(found, Cause.AWAIT_IO) == f"await_io/{key_of_it}"
+    assert len(found.situations) == 1
+
+
 @pytest.mark.parametrize(("holder", "remedy_key"), [(1, "/holds_one"), (7, "/connections_held")])
 def test_who_waits_for_a_connection_and_holds_one(holder: int, remedy_key: str) -> None:
     held = {
@@ -769,13 +815,21 @@ def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, rem
 
 
 @pytest.mark.parametrize(
-    ("package", "words"), [("psycopg", "the database works there"), ("httpx", "release it sooner")]
+    ("package", "words"),
+    [("psycopg", "the database works there"), ("httpx", "release it sooner")]("pool", "package", "words"),
+    [
+        ("psycopg_pool orders", "psycopg", "what the database does there"),
+        ("psycopg_pool orders", "httpx", "release it sooner"),
+        ("redis BlockingConnectionPool", "redis", "MGET"),
+        ("redis BlockingConnectionPool", "httpx", "release it sooner"),
+        ("httpx", "httpx", "until its answer is read"),
+    ],
 )
-def test_whoever_holds_a_connection_asks_the_database_or_awaits_something_else(package: str, words: str) -> None:
+def test_whoever_holds_a_connection_asks_by_it_or_awaits_something_else(pool: str, package: str, words: str) -> None:
     held = {
         schema.OCCUPANT_NAMES: ["board"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
         schema.OCCUPANT_TRACE_IDS: [trace_id("b")], schema.OCCUPANT_SPAN_IDS: [f"{5:016x}"],
-        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: pool, schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
     }  # fmt: skip
     asks = {schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "board"}
     picture = bar("server GET", 0, 40) + bar("task root", 0, 40) + bar("wait w root", 2, 32, "type=connection_wait")

@@ -35,14 +35,18 @@ def of_pools(*pools: int, cause: str = "pool_startup") -> Analysis:
     return made
 
 
-@pytest.mark.parametrize(("functions", "is_told"), [(("open", "read", "close"), True), (("open",), False)])
+@pytest.mark.parametrize(
+    ("functions", "each", "is_told"),
+    [(("open", "read", "close"), 150, True), (("open",), 150, False), (("execute", "fetch", "close"), 40, True),
+     (("execute", "fetch", "close"), 30, False)],
+)  # fmt: skip
 def test_very_many_jobs_in_turn_of_several_functions_are_told_together(
-    functions: tuple[str, ...], *, is_told: bool
+    functions: tuple[str, ...], each: int, *, is_told: bool
 ) -> None:
     """Of 200 ms each function has 40."""
     one = analysis_of(
         {"GET /a": [{"loop_wakeup": 200}] * 2},
-        jobs={"GET /a": [{schema.POOL_NAME: "default", schema.COUNT: 150}] * len(functions)},
+        jobs={"GET /a": [{schema.POOL_NAME: "default", schema.COUNT: each}] * len(functions)},
     )
     is_job = one.spans["attributes"].map(lambda attributes: attributes[schema.KIND] == schema.KIND_JOB)
     one.spans.loc[is_job, "name"] = [f"{schema.JOB_SPAN_PREFIX}{name}" for name in functions] * 2
@@ -51,7 +55,10 @@ def test_very_many_jobs_in_turn_of_several_functions_are_told_together(
     found = [numbers(one) for one in judged.situations if one.kind is Situation.THREAD_HOPS]
     assert bool(found) is is_told
     if is_told:
-        assert (found[0]["function"], found[0]["per_request"]) == ("close, open and read", 450)
+        assert (found[0]["function"], found[0]["per_request"]) == (
+            ", ".join(sorted(functions)[:2]) + f" and {sorted(functions)[2]}",
+            3 * each,
+        )
         assert judged.reasons[0].remedy.key == "loop_wakeup/thread_hops"
 
 
