@@ -1,5 +1,6 @@
 """From drawn traces to the situation and its remedy; beside each case its neighbour that is no such case."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ More = Mapping[str, Mapping[str, Any]]
 def told(picture: str, more: More | None = None, endpoint: str = "GET") -> Verdict:
     """Return the verdict on one endpoint of a drawing; its server span is called as the endpoint."""
     (one,) = (one for one in verdict(analyze(drawn(picture, more))) if one.endpoint == endpoint)
+    json.dumps([dict(found.numbers) for found in one.judgement.situations])  # as `--json` does
     return one
 
 
