@@ -31,7 +31,11 @@ def loop_blocked(group: Group) -> Iterator[Pattern]:
     if blockers and blocked > FACTOR * blockers:
         yield Pattern(Situation.LOOP_BLOCKED, None, {"blockers": blockers, "blocked": blocked})
     if not group.significant:
-        # a library's code that held it once did so by chance: the collector ran there, or another process
-        by_chance = (group.held["times"] == 1) & group.held["file"].map(in_library).astype(bool)
+        # what no sample met, or a library's code, and held it once did so by chance: the collector, or another process
+        by_chance = (group.held["times"] == 1) & ~group.held["file"].map(_is_users).astype(bool)
         held: list[dict[Any, Any]] = group.held[~by_chance].head(MOST_HOLDERS).to_dict("records")
         yield from (Pattern(Situation.LOOP_HELD, None, one) for one in held)
+
+
+def _is_users(file: str) -> bool:
+    return file != "" and not in_library(file)
