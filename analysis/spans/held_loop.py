@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.model import attribute
+from whywait.analysis.model import attribute, attributes_of
 from whywait.analysis.text import amount, counted, place
 from whywait.tracer import schema
 
@@ -28,6 +28,13 @@ def loop_blocks(spans: pd.DataFrame) -> pd.DataFrame:
     ]  # fmt: skip
     places = pd.DataFrame(named, columns=["function", "file", "line"], index=blocks.index)
     return blocks.join(places).assign(ns=blocks["end_ns"] - blocks["start_ns"])
+
+
+def without_waits(blocks: pd.DataFrame) -> pd.DataFrame:
+    """Return blocks with their ns less what they waited for a CPU or the GIL in, where that is known: others had those."""
+    attributes = attributes_of(blocks)
+    waited = (attributes.column(key, 0.0).astype(np.float64) for key in (schema.RUN_QUEUE_NS, schema.GIL_NS))
+    return blocks.assign(ns=(blocks["ns"] - sum(waited)).clip(lower=0).astype(np.int64))
 
 
 def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:

@@ -80,6 +80,14 @@ def test_where_arrivals_are_not_known_the_blocks_of_other_requests_count(known_f
     assert (said in got.text) == (known_from == schema.INGRESS_READ)
 
 
+@pytest.mark.parametrize("waited", [schema.RUN_QUEUE_NS, schema.GIL_NS])
+def test_what_it_waited_in_for_a_cpu_or_the_gil_is_no_holding(waited: str) -> None:
+    for wait_ns, said in ((9_000_000, "up to 3.0 ms"), (12_000_000, "Nothing significant")):
+        flush = FLUSH | {waited: wait_ns}
+        (found,) = verdict(analyze(drawn(WELL + HELD.splitlines()[2], MORE | {"two": flush})))
+        assert said in found.text
+
+
 def test_what_the_service_did_before_its_first_request_held_nobody() -> None:
     start = """
     block  one   |--------|                                trace=b
