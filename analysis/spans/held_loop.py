@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.model import attribute
+from whywait.analysis.model import attribute, attributes_of
 from whywait.analysis.text import amount, counted, place
 from whywait.tracer import schema
 
@@ -38,6 +38,13 @@ def longest_block(spans: pd.DataFrame, function: str, file: str) -> tuple[str, d
         return "", {}
     (longest,) = spans[own].assign(ns=spans["end_ns"] - spans["start_ns"]).nlargest(1, "ns").to_dict("records")
     return str(longest["name"]), longest["attributes"]
+
+
+def without_waits(blocks: pd.DataFrame) -> pd.DataFrame:
+    """Return blocks with their ns less what they waited for a CPU or the GIL in, where that is known: others had those."""
+    attributes = attributes_of(blocks)
+    waited = (attributes.column(key, 0.0).astype(np.float64) for key in (schema.RUN_QUEUE_NS, schema.GIL_NS))
+    return blocks.assign(ns=(blocks["ns"] - sum(waited)).clip(lower=0).astype(np.int64))
 
 
 def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:

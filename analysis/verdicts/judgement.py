@@ -65,7 +65,7 @@ from whywait.analysis.situations.waits.inner_limit import inner_limit
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
 from whywait.analysis.situations.waits.stampede import stampedes
 from whywait.analysis.situations.waits.stragglers import stragglers
-from whywait.analysis.spans.held_loop import held_loop, loop_blocks
+from whywait.analysis.spans.held_loop import held_loop, loop_blocks, without_waits
 from whywait.analysis.text import in_brackets, place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 from whywait.tracer import schema
@@ -160,7 +160,8 @@ def _groups(analysis: Analysis) -> list[Group]:
     stopped = culprits[culprits["cause"].isin(STOPPED)]
     holders = what_holders_did(analysis)
     attributes = _attributes(analysis, holders)
-    blocks = loop_blocks(analysis.spans)
+    blocks = without_waits(loop_blocks(analysis.spans))
+    blocks = blocks[blocks["ns"] >= MIN_MEAN_NS]
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
         own, rows_of, named, jobs, orders = (found.get(name, nothing) for nothing, found in by_endpoint)

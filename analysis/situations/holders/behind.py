@@ -95,7 +95,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if chief["at"] == chief["span_id"]:  # what the holder does is all that is known of the wait: no limit has a name
         how = "how many of what they take and give back there are"
         alike = group.holders[(group.holders["cause"] == cause) & (group.holders["detail"] == chief["detail"])]
-        one_has_it = alike["together_ns"].sum() >= MIN_HELD * alike["ns"].sum()  # and lets all go on
+        one_has_it = bool(alike["together_ns"].sum() >= MIN_HELD * alike["ns"].sum())  # and lets all go on
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
     found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": one_has_it}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, SHORT_TURN_NS
@@ -30,5 +31,11 @@ def loop_blocked(group: Group) -> Iterator[Pattern]:
     if blockers and blocked > FACTOR * blockers:
         yield Pattern(Situation.LOOP_BLOCKED, None, {"blockers": blockers, "blocked": blocked})
     if not group.significant:
-        held: list[dict[Any, Any]] = group.held.head(MOST_HOLDERS).to_dict("records")
+        # what no sample met, or a library's code, and held it once did so by chance: the collector, or another process
+        by_chance = (group.held["times"] == 1) & ~group.held["file"].map(_is_users).astype(bool)
+        held: list[dict[Any, Any]] = group.held[~by_chance].head(MOST_HOLDERS).to_dict("records")
         yield from (Pattern(Situation.LOOP_HELD, None, one) for one in held)
+
+
+def _is_users(file: str) -> bool:
+    return file != "" and not in_library(file)

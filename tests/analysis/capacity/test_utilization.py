@@ -146,14 +146,15 @@ wait   w    root |----------------------|
     assert (found.limit is not None and found.limit.name.startswith("Lock.acquire")) is is_limit
 
 
-def test_who_waits_for_the_gil_of_no_request_is_not_limited_by_the_cpus() -> None:
-    """A thread has the GIL for most of their time: what they wait for a CPU is a tenth."""
+@pytest.mark.parametrize(("cpu_ms", "gil_ms"), [(3, 18), (9, 13)])
+def test_who_waits_for_the_gil_of_no_request_is_not_limited_by_the_cpus(cpu_ms: int, gil_ms: int) -> None:
+    """A thread has the GIL for most of their time: what they wait for a CPU is less."""
     one = drawn("""
 server GET       |-----------------------------|
 task   root      |-----------------------------|
 wait   w    root |----------------------|  type=loop_busy
 """, {"root": {schema.RUN_NS: 1 * MS, schema.CPU_NS: 1 * MS},
-      "w": {schema.RUN_QUEUE_NS: 3 * MS, schema.GIL_NS: 18 * MS, schema.CPU_COUNT: 2}})  # fmt: skip
+      "w": {schema.RUN_QUEUE_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 2}})  # fmt: skip
     (found,) = capacity(analyze(repeated(one, 20)))
     assert found.limit is None or found.limit.resource is not Resource.CPU
 

@@ -52,6 +52,16 @@ def test_nothing_significant_is_said_only_where_nobody_held_the_loop() -> None:
     assert answer(well).cause == ""
 
 
+@pytest.mark.parametrize("file", ["/x/site-packages/uvicorn/httptools_impl.py", ""])
+@pytest.mark.parametrize(("times", "is_told"), [(2, True), (1, False)])
+def test_a_librarys_code_that_held_it_once_did_so_by_chance(times: int, file: str, *, is_told: bool) -> None:
+    sent = {schema.CODE_FUNCTION: "send"} | ({schema.CODE_FILE: file} if file else {})
+    blocks = "".join(HELD.splitlines(keepends=True)[: times + 1])
+    (found,) = verdict(analyze(drawn(WELL + blocks, MORE | {"one": sent, "two": sent})))
+    assert ("Outside any request send" in found.text) is is_told
+    assert bool(found.remedy) is is_told
+
+
 @pytest.mark.parametrize("known_from", [schema.INGRESS_READ, schema.INGRESS_KERNEL])
 def test_where_arrivals_are_not_known_the_blocks_of_other_requests_count(known_from: str) -> None:
     """Where they are, whoever met such a block has it among its waits."""
@@ -68,6 +78,14 @@ def test_where_arrivals_are_not_known_the_blocks_of_other_requests_count(known_f
     assert ("Nothing significant" in got.text) == (known_from == schema.INGRESS_KERNEL)
     said = "In other requests flush (shop/jobs.py:7) blocked the event loop 1 time, up to 20.0 ms"
     assert (said in got.text) == (known_from == schema.INGRESS_READ)
+
+
+@pytest.mark.parametrize("waited", [schema.RUN_QUEUE_NS, schema.GIL_NS])
+def test_what_it_waited_in_for_a_cpu_or_the_gil_is_no_holding(waited: str) -> None:
+    for wait_ns, said in ((9_000_000, "up to 3.0 ms"), (12_000_000, "Nothing significant")):
+        flush = FLUSH | {waited: wait_ns}
+        (found,) = verdict(analyze(drawn(WELL + HELD.splitlines()[2], MORE | {"two": flush})))
+        assert said in found.text
 
 
 def test_what_the_service_did_before_its_first_request_held_nobody() -> None:
