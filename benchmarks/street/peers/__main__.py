@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
+
 from benchmarks.street import page
 from benchmarks.street.contract import Program, programs
 from benchmarks.street.peers import results, shown
@@ -31,7 +33,7 @@ from benchmarks.street.surroundings import absent, surroundings
 from benchmarks.street.verdict import DISTURBED
 
 Told = dict[str, Any]
-_FAILURES: Final = (RuntimeError, subprocess.SubprocessError, OSError, ValueError, LookupError)
+_FAILURES: Final = (RuntimeError, subprocess.SubprocessError, OSError, ValueError, LookupError, httpx.HTTPError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
