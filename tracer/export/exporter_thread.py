@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Final, TypeVar
 
 from whywait.tracer.export.sdk_spans import SpanMaker
@@ -43,7 +43,9 @@ _SLICE_NS = 300_000
 _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
 _PAUSE_ALONE_S = 0.0002  # while no request is open
-_BEHIND = 200
+_BEHIND_NS: Final = 100_000_000  # of work, by what requests took so far: a fifth of what the process's end has for it
+_EACH_NS: Final = 500_000  # of the first request
+_SHARE: Final = 1 / 16  # of the newest request, in their running mean
 _ENDED_LOOPS = 64  # of threads that have ended: kept for requests that are open or not exported yet
 _NOT_EXPORTED: Final = (
     "whywait: could not build spans of finished requests: %r. These requests are missing from the traces; the service "
@@ -92,6 +94,7 @@ class Outlet:
         self._sampler_lost = False
         self._missed = 0  # samples, of these
         self._slice_ns = 0  # when the current slice of work began
+        self._each_ns = float(_EACH_NS)  # of this thread's CPU time, to build one request
         self._thread: threading.Thread | None = None
 
     def hand_to(self, maker: SpanMaker) -> None:
@@ -216,6 +219,7 @@ class Outlet:
     def _build_all(self, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
         failed: list[Exception] = []
         while self._building and not (self._stopping and self._is_late()):
+            began_ns = thread_time_ns()
             try:
                 if self._samples is not None:
                     self._samples.keep_up()
@@ -224,6 +228,7 @@ class Outlet:
                 failed.append(error)
             finally:
                 self._building.popleft().release()
+            self._each_ns += _SHARE * (thread_time_ns() - began_ns - self._each_ns)
         if failed:
             self._recorder.lose("export", len(failed))
             logger.warning(_NOT_EXPORTED, failed[-1])
@@ -245,8 +250,8 @@ class Outlet:
         if not self._recorder.is_busy():
             time.sleep(_PAUSE_ALONE_S)
         else:
-            behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
-            time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
+            left = len(self._recorder.finished) + len(self._pending) + len(self._building)
+            time.sleep(_PAUSE_BEHIND_S if left * self._each_ns > _BEHIND_NS else _PAUSE_S)
         if (look_at_loops := self._recorder.look_at_loops) is not None:
             look_at_loops()
         self._slice_ns = perf_counter_ns()

@@ -1,6 +1,7 @@
 """A request whose spans cannot be built, or not in time, is counted, and takes no other with it."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -81,3 +82,29 @@ def test_what_there_was_no_time_for_is_counted_and_said(
     assert list(recorder.lost.values()) == [3]
     assert "at the process's end" in next(iter(recorder.lost))
     assert "3 finished requests" in caplog.text
+
+
+@pytest.mark.parametrize(("each_ms", "hurries"), [(10, True), (0, False)], ids=["much work each", "little"])
+def test_it_hurries_by_the_work_that_is_left_and_not_by_the_number(
+    monkeypatch: pytest.MonkeyPatch, each_ms: int, *, hurries: bool
+) -> None:
+    """Else few requests of many spans are more than the process's end has time for."""
+
+    def drawn(request: Request, *_: Any) -> list[str]:
+        until_ns = time.thread_time_ns() + each_ms * 1_000_000
+        while time.thread_time_ns() < until_ns:
+            pass
+        return [request.name]
+
+    paused: list[float] = []
+    monkeypatch.setattr(exporter_thread, "request_spans", drawn)
+    monkeypatch.setattr(exporter_thread, "_SLICE_NS", 0)
+    recorder = Recorder(Config())
+    monkeypatch.setattr(recorder, "is_busy", lambda: True)
+    finished(recorder, *map(str, range(40)))
+    outlet = Outlet(recorder, Maker(), lambda: None)  # type: ignore[arg-type]
+    monkeypatch.setattr(exporter_thread.time, "sleep", paused.append)
+    outlet._drain(everything=True)
+    assert len(paused) == 40
+    assert (exporter_thread._PAUSE_BEHIND_S in paused[:30]) == hurries
+    assert paused[-1] == exporter_thread._PAUSE_S  # a few are no backlog
