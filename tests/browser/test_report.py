@@ -34,7 +34,7 @@ def test_the_first_screen_answers_why_who_and_what(tab: Page, report: Path, dark
         "[...document.querySelectorAll('.answer dd, .answer dt')].filter((one) => { const box = one.getBoundingClientRect();"
         " return box.height > 0 && box.bottom < innerHeight; }).map((one) => one.innerText).join('\\n')"
     )
-    for word in ("loop_busy", "Predictor._predict", "demo_service/predictor.py", "off the loop"):
+    for word in ("loop_busy", "Predictor._predict", "demo_service/predictor.py", "off the event loop"):
         assert word in seen
 
 
