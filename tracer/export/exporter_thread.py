@@ -43,7 +43,10 @@ _SLICE_NS = 300_000
 _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
 _PAUSE_ALONE_S = 0.0002  # while no request is open
-_BEHIND_NS: Final = 100_000_000  # of work, by what requests took so far: a fifth of what the process's end has for it
+_BEHIND: Final = 200  # requests, or
+_BEHIND_SHARE: Final = (
+    0.4  # of the time that `stop` has, as work, by what requests took so far: else they were lost there
+)
 _EACH_NS: Final = 500_000  # of the first request
 _SHARE: Final = 1 / 16  # of the newest request, in their running mean
 _ENDED_LOOPS = 64  # of threads that have ended: kept for requests that are open or not exported yet
@@ -251,7 +254,8 @@ class Outlet:
             time.sleep(_PAUSE_ALONE_S)
         else:
             left = len(self._recorder.finished) + len(self._pending) + len(self._building)
-            time.sleep(_PAUSE_BEHIND_S if left * self._each_ns > _BEHIND_NS else _PAUSE_S)
+            behind = left > _BEHIND or left * self._each_ns > _BEHIND_SHARE * self._recorder.config.exit_s * 1e9
+            time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
         if (look_at_loops := self._recorder.look_at_loops) is not None:
             look_at_loops()
         self._slice_ns = perf_counter_ns()

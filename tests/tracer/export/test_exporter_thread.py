@@ -101,10 +101,10 @@ def test_it_hurries_by_the_work_that_is_left_and_not_by_the_number(
     monkeypatch.setattr(exporter_thread, "_SLICE_NS", 0)
     recorder = Recorder(Config())
     monkeypatch.setattr(recorder, "is_busy", lambda: True)
-    finished(recorder, *map(str, range(40)))
+    finished(recorder, *map(str, range(100)))
     outlet = Outlet(recorder, Maker(), lambda: None)  # type: ignore[arg-type]
     monkeypatch.setattr(exporter_thread.time, "sleep", paused.append)
     outlet._drain(everything=True)
-    assert len(paused) == 40
-    assert (exporter_thread._PAUSE_BEHIND_S in paused[:30]) == hurries
+    assert len(paused) == 100
+    assert (exporter_thread._PAUSE_BEHIND_S in paused[:60]) == hurries
     assert paused[-1] == exporter_thread._PAUSE_S  # a few are no backlog
