@@ -45,6 +45,11 @@ def in_brackets(words: str) -> str:
     return f" ({words})" if words else ""
 
 
+def named_at(name: object, file: object, line: object) -> str:
+    """Return a function with its place: "predict (app/model.py:12)"; its name alone where the place is not known."""
+    return f"{name}{in_brackets(place(file, line))}"
+
+
 def counted(count: float, noun: str) -> str:
     """Return a count with its noun: "1 request", "1,200 requests"."""
     return f"{count:,.0f} {noun}{'' if round(count) == 1 else 's'}"

@@ -231,9 +231,8 @@ PACKAGE_SERVES: Final = (
     r"(?:fastapi|starlette|uvicorn|hypercorn|granian|websockets|wsproto|litestar|quart|sanic|aiohttp|django|flask|werkzeug|tornado"
     r"|a2wsgi|asgiref)$"
 )
-PACKAGE_CLIENT: Final = (
-    r"(?:httpx|httpcore|aiohttp|niquests|grpc|openai|anthropic)$"  # also where no socket wakes the waiter
-)
+# these also where no socket wakes the waiter
+PACKAGE_CLIENT: Final = r"(?:httpx|httpcore|aiohttp|niquests|grpc|openai|anthropic)$"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
 # before Python 3.12 it awaits in a task of its own, which its time limit cancels
@@ -396,9 +395,8 @@ POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
 
 # files of libraries that work on a request around its endpoint, which does not call them
 MIDDLEWARE: Final = r"(?i)middleware|gzip|brotli|compress"
-CALLS_NEXT: Final = (
-    r".*\bcall_next\b.*\.coro$"  # of a task's function: a middleware runs the rest of the application there
-)
+# of a task's function: a middleware runs the rest of the application there
+CALLS_NEXT: Final = r".*\bcall_next\b.*\.coro$"
 
 # --- from the semantic conventions --------------------------------------------------------------
 CODE_FUNCTION: Final = "code.function.name"

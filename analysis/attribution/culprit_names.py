@@ -134,6 +134,11 @@ def in_library(file: str) -> bool:
     return any(one in file for one in _LIBRARIES)
 
 
+def is_users(file: str) -> bool:
+    """Return whether a file is known, and of no library: the user's."""
+    return file != "" and not in_library(file)
+
+
 def _root_around(spans: SpanTable, row: int) -> dict[str, Any]:
     """The attributes of the request's own task, for which the span's activity was begun; none where it is not known."""
     key = schema.ACTIVITY

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.attributes import objects
-from whywait.analysis.attribution.culprit_names import in_library, is_middlewares
+from whywait.analysis.attribution.culprit_names import in_library, is_middlewares, is_users
 from whywait.analysis.causes import NUMBER, Cause
 from whywait.analysis.path.segments import Segments
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts
@@ -63,7 +63,7 @@ def name_by_waits(spans: SpanTable, endpoints: Texts, table: pd.DataFrame) -> pd
     at, rows = (one[(rows >= 0) & (spans.kinds[rows] == schema.KIND_TASK)] for one in (at, rows))
     keys = endpoints[at] + " " + spans.names[rows]
     waits = np.flatnonzero((spans.kinds == schema.KIND_WAIT) & np.isin(spans.traces, np.unique(spans.traces[rows])))
-    waits = waits[[one != "" and not in_library(one) for one in spans.texts(waits, schema.CODE_FILE)]]
+    waits = waits[list(map(is_users, spans.texts(waits, schema.CODE_FILE)))]
     if not (len(at) and len(waits)):
         return table
     owners = pd.Series(spans.find(spans.trace_ids[waits], spans.texts(waits, schema.ACTIVITY)))

@@ -135,9 +135,8 @@ def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
     ahead = max(uses, key=lambda one: one.wait_ns, default=None)
     if ahead is not None and ahead.resource not in _RUNS and ahead.wait_ns >= QUEUED * wall_ns:
         wall_ns = ahead.held_ns if 0 < ahead.held_ns < wall_ns and ahead.utilization < FULL else wall_ns
-    for_gil = (
-        ahead is not None and ahead.resource is Resource.GIL
-    )  # which work of no request has, as no span shows either
+    # which work of no request has, as no span shows either
+    for_gil = ahead is not None and ahead.resource is Resource.GIL
     full = [
         one for one in uses
         if one.wait_ns >= QUEUED * wall_ns

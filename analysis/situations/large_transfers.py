@@ -7,17 +7,10 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute, span_id_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
+from whywait.analysis.situations.what_helps import HAND_BACK_LESS, HAND_LESS
 from whywait.tracer import schema
 
 COSTLY: Final = 0.1  # of the requests' time
-_THERE: Final = (
-    "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
-    "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."
-)
-_BACK: Final = (
-    "Let {job} give back less: what its caller needs (a sum, a page, the bytes of the answer), or where it lies (a file, "
-    "multiprocessing.shared_memory): all objects of a result are made anew here, and meanwhile nothing else runs Python."
-)
 
 
 def large_transfers(group: Group) -> Iterator[Pattern]:
@@ -49,7 +42,7 @@ def large_transfers(group: Group) -> Iterator[Pattern]:
         "pickled_ns": pickled_ns,
         "piped_ns": piped_ns,
         "handed": "come back from" if comes_back else "are handed to",
-        "how": (_BACK if comes_back else _THERE).format(job=name),
+        "how": (HAND_BACK_LESS if comes_back else HAND_LESS).format(job=name),
     }
     queue = (Cause.POOL_QUEUE,) if mean_ns * group.count > own.loc[itself, "amount_ns"].sum() / 2 else ()
     for cause in (Cause.COMPUTE, Cause.BLOCKING_IO, *queue):

@@ -18,7 +18,7 @@ from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import ALIKE, HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, SAVES
 from whywait.analysis.spans.awaited import all_awaits
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import in_brackets, named_at, place
 from whywait.tracer import schema
 
 MANY: Final = 4  # jobs of one function per request: from this number on one batch is better
@@ -66,7 +66,7 @@ def _where_awaited(group: Group, own: pd.DataFrame) -> str:
     roots = (found for found in spans["attributes"] if found.get(schema.ROOT) is True)
     for places in (awaited, roots):
         known = Counter(
-            f" in {found[schema.CODE_FUNCTION]}{in_brackets(place(found.get(schema.CODE_FILE), found.get(schema.CODE_LINE)))}"
+            f" in {named_at(found[schema.CODE_FUNCTION], found.get(schema.CODE_FILE), found.get(schema.CODE_LINE))}"
             for found in places
             if schema.CODE_FUNCTION in found and not is_librarys(found)
         )

@@ -201,6 +201,15 @@ KEPT: Final[Table] = (
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
      "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),
 )  # fmt: skip
+# of what processes are handed, or hand back
+HAND_LESS: Final = (
+    "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
+    "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."
+)
+HAND_BACK_LESS: Final = (
+    "Let {job} give back less: what its caller needs (a sum, a page, the bytes of the answer), or where it lies (a file, "
+    "multiprocessing.shared_memory): all objects of a result are made anew here, and meanwhile nothing else runs Python."
+)
 
 
 class Use(StrEnum):

@@ -43,10 +43,9 @@ _SLICE_NS = 300_000
 _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
 _PAUSE_ALONE_S = 0.0002  # while no request is open
-_BEHIND: Final = 200  # requests, or
-_BEHIND_SHARE: Final = (
-    0.4  # of the time that `stop` has, as work, by what requests took so far: else they were lost there
-)
+# behind are so many requests, or so much work, by what requests took so far, of the time that `stop` has: else they were lost there
+_BEHIND: Final = 200
+_BEHIND_SHARE: Final = 0.4
 _EACH_NS: Final = 500_000  # of the first request
 _SHARE: Final = 1 / 16  # of the newest request, in their running mean
 _ENDED_LOOPS = 64  # of threads that have ended: kept for requests that are open or not exported yet

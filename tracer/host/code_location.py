@@ -255,7 +255,7 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | No
             if asking is None and _about(code.co_filename) & _CLIENT and asks(code):
                 asking = frame
         frame = frame.f_back
-    if frame is None or called is None or (package := module_of(called.co_filename).partition(".")[0]) in _PRIMITIVE:
+    if frame is None or called is None or (package := root_package(called.co_filename)) in _PRIMITIVE:
         return "", "", step, None
     return called.co_qualname.partition(".<locals>")[0], package, step, asking
 

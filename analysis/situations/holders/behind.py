@@ -15,7 +15,7 @@ from whywait.analysis.situations.thresholds import HARDLY, MIN_CYCLE, MIN_GIL_PA
 from whywait.analysis.situations.what_helps import LESS, called, faster, instead_of, is_lock, limit_of, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.spans.held_loop import longest_block
-from whywait.analysis.text import amount, in_brackets, place
+from whywait.analysis.text import amount, named_at
 from whywait.tracer import schema
 
 _MOST_NAMED: Final = 3
@@ -62,8 +62,8 @@ def _background(group: Group, cause: Cause) -> Iterator[Pattern]:
     how = limit_of(longest) if len(named) and not by_thread else ""
     if how and named["ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
         chief = named.nlargest(1, "ns").iloc[0]
-        at = in_brackets(place(chief["culprit_file"], chief["culprit_line"]))
-        yield Pattern(Situation.BACKGROUND_HOLDS, cause, {"culprit": f"{chief['culprit']}{at}", "how": how})
+        who = named_at(chief["culprit"], chief["culprit_file"], chief["culprit_line"])
+        yield Pattern(Situation.BACKGROUND_HOLDS, cause, {"culprit": who, "how": how})
 
 
 def _shares(own: pd.DataFrame, cause: Cause) -> tuple[dict[Situation, float], dict[Situation, float]]:
@@ -120,9 +120,11 @@ def _faster(group: Group, function: str, file: str) -> str:
 
 def _needs_none(group: Group, cause: Cause, wait: dict[str, Any]) -> str:
     """What these requests run in a pool themselves, after " ", where it is so little that it needs no thread."""
+    if schema.POOL_NAME not in wait:
+        return ""
     spans = group.own_spans
     kinds, names = attribute(spans, schema.KIND), attribute(spans, schema.POOL_NAME)
-    jobs = spans.loc[(kinds == schema.KIND_JOB) & (names == wait.get(schema.POOL_NAME, "")), "span_id"]
+    jobs = spans.loc[(kinds == schema.KIND_JOB) & (names == wait[schema.POOL_NAME]), "span_id"]
     runs = spans[(kinds == schema.KIND_RUN) & attribute(spans, schema.ACTIVITY).isin(jobs)]
     ns = runs["end_ns"] - runs["start_ns"]
     mean_ns = float(ns.sum()) / len(group.requests)
@@ -139,10 +141,8 @@ def _needs_none(group: Group, cause: Cause, wait: dict[str, Any]) -> str:
 def _less(group: Group, chief: "pd.Series[Any]") -> str:
     """How the library's function that is called there would do less, before " Else "; "" where nothing of it is known."""
     there = group.holders["stood_file"].eq(chief["stood_file"]) & group.holders["stood_line"].eq(chief["stood_line"])
-    said = ""
-    for row in group.holders[there.fillna(False)].to_dict("records"):
-        call = called(group.attributes.get(str(row["at"]), {}))
-        said = said or look_up(LESS, f" in {call}").format(function=row["stood"])
+    calls = (called(group.attributes.get(str(at), {})) for at in group.holders.loc[there.fillna(False), "at"])
+    said = next(filter(None, (look_up(LESS, f" in {call}") for call in calls)), "").format(function=chief["stood"])
     return said and f"{said[0].lower()}{said[1:]} Else "
 
 

@@ -11,7 +11,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import HOLDS_LESS, Use
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import named_at, place
 from whywait.tracer.schema import FOR_PACKAGE, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
 
 
@@ -68,7 +68,7 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     pool: Any = by_pool.idxmax()
     by_place = named.fillna({"culprit_line": 0}).groupby(["culprit", "culprit_file", "culprit_line"])["ns"].sum()
     at: Any = by_place.idxmax()
-    holder = f"{at[0]}{in_brackets(place(at[1], int(at[2])))}"
+    holder = named_at(at[0], at[1], int(at[2]))
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
     less = HOLDS_LESS[_in_use(group, waits)]
     said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": less}

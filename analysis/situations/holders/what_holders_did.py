@@ -13,7 +13,7 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.measure.weights import weighted
 from whywait.analysis.model import Analysis, attribute, attributes_of, identities
 from whywait.analysis.spans.held_loop import nobodys_blocks
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import named_at
 from whywait.tracer import schema
 
 FOLLOWED: Final = (
@@ -122,7 +122,7 @@ def _of_nobody(waits: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
     ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
     seen = seen[ns > 0].assign(part=ns, evidence=str(Evidence.SAMPLED))
     stood = [
-        f"{who}{in_brackets(place(file, line))}"
+        named_at(who, file, line)
         for who, file, line in zip(seen["stood"], seen["stood_file"], seen["stood_line"], strict=True)
     ]
     asleep = ~seen["call"].isin(["", schema.SYSCALL_FUTEX])

@@ -12,7 +12,7 @@ from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD_AMONG, COLD_NS, MIN_HELD, MIN_MEAN_NS
 from whywait.analysis.situations.what_helps import faster, is_frameworks, is_outside
 from whywait.analysis.spans.held_loop import longest_block
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import named_at
 from whywait.tracer import schema
 
 NAMED_SHARE: Final = 0.1  # of the wall time, from which computing with a name is a reason
@@ -99,7 +99,7 @@ def spins(group: Group) -> Iterator[Pattern]:
         return
     for function, file, line, _ in rows_of(tasks[0], schema.RAN)[:1]:
         sums = {"times": steps / len(group.requests), "mean_ns": turned_ns / len(group.requests)}
-        yield Pattern(Situation.SPINS, None, {"where": f"{function}{in_brackets(place(file, line))}", **sums})
+        yield Pattern(Situation.SPINS, None, {"where": named_at(function, file, line), **sums})
 
 
 def _span(spans: pd.DataFrame, span_id: str) -> tuple[str, dict[str, Any]]:

@@ -10,11 +10,11 @@ at every switch interval.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from whywait.analysis.attribution.culprit_names import in_library
+from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import named_at
 from whywait.tracer.schema import GIL_NS, HOLDER_TURNING_NS
 
 LONG_NS: Final = 50_000_000  # ten times the interpreter's switch interval
@@ -38,15 +38,15 @@ def gil_held(group: Group) -> Iterator[Pattern]:
     if every.empty:
         return
     named = group.culprits_of(Cause.GIL_WAIT)
-    named = named.loc[[file != "" and not in_library(file) for file in named["culprit_file"]]]
+    named = named.loc[list(map(is_users, named["culprit_file"]))]
     sums = named.groupby(["culprit", "culprit_file"])["ns"].sum()
     if sums.max() >= MIN_HELD * every["amount_ns"].sum():
         chief: Any = sums.idxmax()
         name, file = map(str, chief)
         own = named[(named["culprit"] == name) & (named["culprit_file"] == file)]
         lines = own.groupby("culprit_line")["ns"].sum()
-        at = in_brackets(place(file, lines.idxmax() if len(lines) else None))
-        yield Pattern(Situation.GIL_HELD, Cause.GIL_WAIT, {"culprit": f"{name}{at}"})
+        at = named_at(name, file, lines.idxmax() if len(lines) else None)
+        yield Pattern(Situation.GIL_HELD, Cause.GIL_WAIT, {"culprit": at})
 
 
 def _is_starved(attributes: dict[str, object]) -> bool:

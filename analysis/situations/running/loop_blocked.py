@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from whywait.analysis.attribution.culprit_names import in_library
+from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, SHORT_TURN_NS
@@ -32,10 +32,6 @@ def loop_blocked(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.LOOP_BLOCKED, None, {"blockers": blockers, "blocked": blocked})
     if not group.significant:
         # what no sample met, or a library's code, and held it once did so by chance: the collector, or another process
-        by_chance = (group.held["times"] == 1) & ~group.held["file"].map(_is_users).astype(bool)
+        by_chance = (group.held["times"] == 1) & ~group.held["file"].map(is_users).astype(bool)
         held: list[dict[Any, Any]] = group.held[~by_chance].head(MOST_HOLDERS).to_dict("records")
         yield from (Pattern(Situation.LOOP_HELD, None, one) for one in held)
-
-
-def _is_users(file: str) -> bool:
-    return file != "" and not in_library(file)

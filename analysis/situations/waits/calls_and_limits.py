@@ -14,7 +14,7 @@ from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import called, in_thread, instead_of
 from whywait.analysis.spans.awaited import awaits
-from whywait.analysis.text import in_brackets, place
+from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
@@ -146,20 +146,22 @@ def signals(group: Group) -> Iterator[Pattern]:
     for cause, given in _GIVEN.items():
         others = cause is Cause.AWAIT_IO  # a request that came later
         if len(group.most_of(cause, lambda found, given=given, others=others: _is_given(found, given, others))):  # type: ignore[misc]
-            chief = group.culprits_of(cause).nlargest(1, "ns").to_dict("records")
-            who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
-            yield Pattern(Situation.SIGNAL, cause, {"who": "".join(who)})
+            yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
 
 
 def by_threads(group: Group) -> Iterator[Pattern]:
     """Yield the thread of no request that ended most of the waits, by a future or a call on the loop, and its function."""
     own = group.most_of(Cause.LIMITER_WAIT, lambda found: found.get(schema.WAKER_KIND) == schema.WAKER_THREAD)
-    who = group.culprits_of(Cause.LIMITER_WAIT).nlargest(1, "ns").to_dict("records")
-    if len(own) and who:
+    if len(own) and (who := _who(group, Cause.LIMITER_WAIT)):
         (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
-        by = f"{who[0]['culprit']}{in_brackets(place(who[0]['culprit_file'], who[0]['culprit_line']))}"
         thread = str(longest.get(schema.WAKER_NAME) or "a thread")
-        yield Pattern(Situation.BY_THREAD, Cause.LIMITER_WAIT, {"who": by, "thread": thread})
+        yield Pattern(Situation.BY_THREAD, Cause.LIMITER_WAIT, {"who": who, "thread": thread})
+
+
+def _who(group: Group, cause: Cause) -> str:
+    """The culprit of most of a wait in one piece; "" where none is known."""
+    chief = group.culprits_of(cause).nlargest(1, "ns").to_dict("records")
+    return "".join(named_at(one["culprit"], one["culprit_file"], one["culprit_line"]) for one in chief)
 
 
 def awaited_answers(group: Group) -> Iterator[Pattern]:
