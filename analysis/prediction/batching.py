@@ -1,6 +1,6 @@
 """What one call for all items of a request would cost: a line through the jobs that had different numbers of items."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import median
 from typing import Final, NamedTuple, TypeGuard
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.measure.weights import Floats
-from whywait.analysis.prediction.programs import Collect, Pause, Program, Run, Start, Step, Steps
+from whywait.analysis.prediction.programs import Collect, Join, Pause, Program, Run, Start, Step, Steps
 
 FEWEST: Final = 30  # jobs
 MOST_BEYOND: Final = 4  # times the most items that a recorded job had: further the line is a guess
@@ -16,6 +16,7 @@ LARGEST_ERROR: Final = 0.2  # standard error of the predicted cost, of that cost
 ENOUGH: Final = 5  # jobs of one number of items, which tell how much these vary
 OF_MEDIAN: Final = 1.2533  # the standard error of a median, to that of a mean
 EXACT: Final = 0.005  # of a job's length: no median is known better
+HANDING_NS: Final = 300_000  # computed by a task that does no more than hand a job over and take its result
 
 
 class Cost(NamedTuple):
@@ -183,7 +184,29 @@ def _one_call(program: Program, function: str, cost: Cost) -> Program:
     steps = list(program.activities)
     for job in jobs:
         steps[job] = tuple(_scaled(step, factor) for step in shape) if job == first else ()
-    return program._replace(activities=tuple(steps))
+    return program._replace(activities=_without_handing(steps, jobs))
+
+
+def _without_handing(activities: Sequence[Steps], jobs: Collection[int]) -> tuple[Steps, ...]:
+    """Return the activities without the tasks that did no more than hand over one of these jobs, but the first's."""
+    gone = {job for job in jobs if job != min(jobs)}
+
+    def hands_over(steps: Steps) -> bool:
+        named = [one for step in steps for one in _named(step)]
+        return bool(named) and gone.issuperset(named) and _computed_ns(steps) < HANDING_NS
+
+    return (activities[0], *(() if hands_over(steps) else steps for steps in activities[1:]))
+
+
+def _named(step: Step) -> tuple[int, ...]:
+    """The activities that it starts or joins."""
+    if isinstance(step, Start):
+        return (step.activity,)
+    return step.activities if isinstance(step, Join) else ()
+
+
+def _computed_ns(steps: Steps) -> float:
+    return sum(step.ns for step in steps if isinstance(step, Run))
 
 
 def _scaled(step: Step, factor: float) -> Step:

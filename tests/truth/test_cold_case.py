@@ -35,7 +35,9 @@ NOTHING: Final = 0.25  # of p50: what a change brings that brings nothing, on a 
 BATCH: Final = 0.25  # error of the batch's p50 at the median number of clients; aimed at: 0.15
 HOLD: Final = 0.85  # of the intervals, over two recordings; over one all
 NEAR: Final = 1.15  # of the service's own clocks, against the tracer's
-SETTLED_S: Final = 0.6  # the spans of what is kept are built meanwhile
+BATCHES: Final = 4  # times as many requests, as one takes a tenth of the time
+SETTLED_S: Final = 1.5  # the traces have not grown for so long: what was kept is built, and takes no more CPU
+SETTLES_S: Final = 30.0
 
 
 class Cell(NamedTuple):
@@ -81,9 +83,16 @@ def driven(url: str, path: str, clients: int, rounds: int) -> Cell:
     start_s = time.time()
     felt_ns = asyncio.run(_sent(url, path, clients, rounds))
     end_s = time.time()
-    stamps = json.loads(get(f"{url}/stamps"))
-    time.sleep(SETTLED_S)
-    return Cell(start_s, end_s, felt_ns, stamps)
+    return Cell(start_s, end_s, felt_ns, json.loads(get(f"{url}/stamps")))
+
+
+def settle(output: Path) -> None:
+    """Wait until the traces grow no more."""
+    until_s, size, since_s = time.monotonic() + SETTLES_S, -1, time.monotonic()
+    while time.monotonic() < min(until_s, since_s + SETTLED_S):
+        time.sleep(0.1)
+        if size != (size := sum(one.stat().st_size for one in output.rglob("*.jsonl*"))):
+            since_s = time.monotonic()
 
 
 @contextmanager
@@ -94,7 +103,9 @@ def cold_service(output: Path, keep: str) -> Iterator[Callable[..., Cell]]:
 
         def cell(path: str, clients: int, rounds: int, said: str = "") -> Cell:
             get(f"{url}/set?{said}")
-            return driven(url, f"/{path}", clients, rounds)
+            one = driven(url, f"/{path}", clients, rounds)
+            settle(output)
+            return one
 
         yield cell
 
@@ -109,9 +120,9 @@ def recorded(output: Path) -> Found:
     try:
         with cold_service(output, "all") as cell:
             cells = {
-                (path, clients): cell(path, clients, rounds)
-                for path in ("to_thread", "batch")
+                (path, clients): cell(path, clients, times * rounds)
                 for clients, rounds in ROUNDS.items()
+                for path, times in (("to_thread", 1), ("batch", BATCHES))
             }
             cells["pool_per_request", 16] = cell("pool_per_request", 16, 1)
             used = others()

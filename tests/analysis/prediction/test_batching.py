@@ -42,6 +42,23 @@ def test_the_jobs_of_a_request_become_one_call_for_all_their_items(sizes: tuple[
     assert felt == pytest.approx(CALL_MS + ITEM_MS * sum(sizes) + QUEUED_MS)  # of one job
 
 
+def handed_by_tasks(jobs: int, task_ms: float) -> Program:
+    """Starts tasks that each hand one job over and wait for it, computing for so long meanwhile."""
+    first_job = 1 + jobs
+    root = (*(Start(1 + at) for at in range(jobs)), Join(tuple(range(1, first_job))))
+    tasks = tuple((Start(first_job + at), Run(task_ms * MS), Join((first_job + at,))) for at in range(jobs))
+    ran = tuple((Run((CALL_MS + ITEM_MS * (1 + at)) * MS, True, ("predict",), True),) for at in range(jobs))
+    return Program((root, *tasks, *ran), (*[("", 0)] * first_job, *(("predict", 1 + at) for at in range(jobs))))
+
+
+@pytest.mark.parametrize(("task_ms", "tasks"), [(0.1, 1), (1.0, 3)])
+def test_tasks_that_only_handed_jobs_over_go_with_them_but_the_firsts(task_ms: float, tasks: int) -> None:
+    """What a task computes for its item beside that stays."""
+    one = batched([handed_by_tasks(3, task_ms)] * 40, "predict")[0]
+    felt = replay([one] * 40, Resources(), Load(1)).felt_ns[0] / MS
+    assert felt == pytest.approx(CALL_MS + ITEM_MS * 6 + tasks * task_ms, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("programs", "said"),
     [
