@@ -203,8 +203,21 @@ def place_of_frame(frame: FrameType) -> Place:
     return Place(function_of(frame.f_code.co_qualname), frame.f_code.co_filename, frame.f_lineno)
 
 
+_ASGI: Final = frozenset({"scope", "receive", "send"})
+_DJANGO: Final = "convert_exception_to_response.<locals>.inner"  # around each of its middlewares, and around the view
+
+
+def _is_next(code: CodeType | None) -> bool:
+    """Whether a function that one of the user's calls is the next application: the user's is a middleware, and what the
+    libraries within it do is not its work."""
+    if code is None or not is_library(code.co_filename):
+        return False
+    return _ASGI.issubset(code.co_varnames[: code.co_argcount]) or code.co_qualname == _DJANGO
+
+
 def user_place(frame: FrameType | None) -> Place | None:
-    """The innermost location outside libraries on a stack; the rule for every name that is shown.
+    """The innermost location outside libraries on a stack, but for a middleware around them; the rule for every name that
+    is shown.
 
     Without one, the outermost in a library that is no known wrapper: a service may be installed. Without that, the
     innermost in what is installed, else the innermost of all. A callback's stack begins at the event loop: the code that
@@ -214,11 +227,16 @@ def user_place(frame: FrameType | None) -> Place | None:
     innermost: Place | None = None
     entry: FrameType | None = None
     installed: FrameType | None = None
+    called: CodeType | None = None
     depth = 0
     while frame is not None and depth < _MAX_DEPTH:
         code = frame.f_code
         if not is_library(code.co_filename):
-            return place_of_frame(frame)
+            if not _is_next(called):
+                return place_of_frame(frame)
+            called, frame = code, frame.f_back
+            depth += 1
+            continue
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             break
         if _works_for_us(code.co_filename):  # what it calls is no place of the user's
@@ -229,7 +247,7 @@ def user_place(frame: FrameType | None) -> Place | None:
             entry = frame
         elif installed is None and package_of(code.co_filename) not in ("", "whywait"):
             installed = frame
-        frame = frame.f_back
+        called, frame = code, frame.f_back
         depth += 1
     found = entry or installed
     return innermost if found is None else place_of_frame(found)
@@ -243,7 +261,7 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | No
     asking: FrameType | None = None
     step, pings = "", False  # a pool asks whether a connection that it has still answers
     for _ in range(_MAX_DEPTH):
-        if frame is None or not is_library((code := frame.f_code).co_filename):
+        if frame is None or not (is_library((code := frame.f_code).co_filename) or _is_next(called)):
             break
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             return "", "", "", None
@@ -448,6 +466,9 @@ def _suspended(
             server = None
         if not about & _LIBRARY:
             user, called, making, asking = frame, None, None, None
+        elif user is not None and called is None and _is_next(frame.f_code):
+            user = None
+            continue
         elif _step(frame.f_code.co_name):
             making = frame.f_code
         says_less = called is None or called.co_name.startswith("__")  # "__aenter__" says less than what it calls

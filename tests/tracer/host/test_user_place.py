@@ -119,6 +119,24 @@ def test_the_nearest_frame_of_the_user_is_named(files: tuple[str, ...], named: s
     assert stack(*files) == named
 
 
+@pytest.mark.parametrize(
+    ("inner", "within", "named"),
+    [
+        ("def app(scope, receive, send): return scope()", SITE + "fastapi/encoders.py", SITE + "fastapi/encoders.py"),
+        ("def app(scope, receive, send): return scope()", "/app/rank.py", "/app/rank.py"),  # the endpoint
+        ("def encode(scope, receive, more): return scope()", SITE + "other/encoders.py", "/app/timing.py"),  # its own
+    ],
+)
+def test_a_middleware_is_not_where_the_libraries_within_it_work(inner: str, within: str, named: str) -> None:
+    called: dict[str, Any] = {}
+    exec(compile(inner, SITE + "starlette/applications.py", "exec"), called)
+    app = next(one for name, one in called.items() if name in ("app", "encode"))
+    exec(compile("def middleware(app, then): return app(then, 0, 0)", "/app/timing.py", "exec"), called)
+    exec(compile(RELAY.format("work"), within, "exec"), called)
+    place = called["middleware"](app, lambda: called["work"](lambda: user_place(sys._getframe(1))))
+    assert place.file == named
+
+
 def test_wrappers_are_the_standard_library_and_known_frameworks() -> None:
     assert is_wrapper(sys.modules["contextlib"].__file__ or "")
     assert is_wrapper("<frozen importlib._bootstrap>")
