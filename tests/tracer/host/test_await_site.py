@@ -55,7 +55,9 @@ def test_a_users_own_event_is_the_events() -> None:
 def test_a_middleware_of_the_users_is_not_where_the_libraries_within_it_wait(endpoint: bool) -> None:
     inner = "async def app(scope, receive, send):\n    await scope\n"
     app = compiled(inner, SERVER.replace("uvicorn/protocols", "starlette"))["app"]
-    middleware = compiled("async def middleware(app, then):\n    await app(then, 0, 0)\n", "/app/timing.py")["middleware"]
+    middleware = compiled("async def middleware(app, then):\n    await app(then, 0, 0)\n", "/app/timing.py")[
+        "middleware"
+    ]
     found = site_of(middleware(app, user(asyncio.Event().wait()) if endpoint else asyncio.Event().wait()))
     assert found.user.function == ("user" if endpoint else "Event.wait")
     assert (found.call, found.package) == ("", "")

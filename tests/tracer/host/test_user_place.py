@@ -122,7 +122,7 @@ def test_the_nearest_frame_of_the_user_is_named(files: tuple[str, ...], named: s
 @pytest.mark.parametrize(
     ("inner", "within", "named"),
     [
-        ("def app(scope, receive, send): return scope()", SITE + "fastapi/encoders.py", SITE + "fastapi/encoders.py"),
+        ("def app(scope, receive, send): return scope()", SITE + "fastapi/encoders.py", __file__),  # what is around it
         ("def app(scope, receive, send): return scope()", "/app/rank.py", "/app/rank.py"),  # the endpoint
         ("def encode(scope, receive, more): return scope()", SITE + "other/encoders.py", "/app/timing.py"),  # its own
     ],
