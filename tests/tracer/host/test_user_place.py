@@ -8,6 +8,7 @@ import multiprocessing.pool
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -133,7 +134,8 @@ def test_a_middleware_is_not_where_the_libraries_within_it_work(inner: str, with
     app = next(one for name, one in called.items() if name in ("app", "encode"))
     exec(compile("def middleware(app, then): return app(then, 0, 0)", "/app/timing.py", "exec"), called)
     exec(compile(RELAY.format("work"), within, "exec"), called)
-    place = called["middleware"](app, lambda: called["work"](lambda: user_place(sys._getframe(1))))
+    work = partial(called["work"], lambda: user_place(sys._getframe(1)))
+    place = called["middleware"](app, work)
     assert place.file == named
 
 
