@@ -393,6 +393,8 @@ POOL_INITIALIZER: Final = "whywait.pool.initializer"  # its name; on the pool_st
 POOL_INITIALIZER_NS: Final = "whywait.pool.initializer_ns"
 POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
 
+# after `site-packages/` in the path of a file of the service itself, where that is installed: libraries are without it
+INSTALLED_APP: Final = "./"
 # files of libraries that work on a request around its endpoint, which does not call them
 MIDDLEWARE: Final = r"(?i)middleware|gzip|brotli|compress"
 # of a task's function: a middleware runs the rest of the application there

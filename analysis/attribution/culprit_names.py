@@ -131,7 +131,7 @@ def is_middlewares(function: str, file: str) -> bool:
 @lru_cache(maxsize=4096)
 def in_library(file: str) -> bool:
     """Return whether a file is of the standard library or of an installed package."""
-    return any(one in file for one in _LIBRARIES)
+    return f"/{schema.INSTALLED_APP}" not in file and any(one in file for one in _LIBRARIES)
 
 
 def is_users(file: str) -> bool:

@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
+from whywait.tracer.host.names.app_name import app_packages
 from whywait.tracer.host.names.asked_address import CLIENTS, asked_address, asks
 from whywait.tracer.host.written_code import called_name, pause_of
-from whywait.tracer.schema import MIDDLEWARE, STEP_BODY, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
+from whywait.tracer.schema import INSTALLED_APP, MIDDLEWARE, STEP_BODY, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
 
 
 class Place(NamedTuple):
@@ -121,14 +122,16 @@ _FRAMEWORKS = frozenset((
     "typer", "uvicorn", "uvicorn_worker", "uvloop", "werkzeug", "whywait", "wrapt",
 ))  # fmt: skip
 
+_OWN: Final = app_packages() - _FRAMEWORKS  # the service's, where it is installed
+
 
 @lru_cache(maxsize=4_096)
 def is_library(filename: str) -> bool:
-    """Whether a file belongs to the standard library, an installed package, or whywait."""
+    """Whether a file belongs to the standard library, an installed package that is not the service itself, or whywait."""
     if not filename.endswith(".py"):  # frozen importlib, generated code, console scripts
         return True
-    if any(marker in filename for marker in _PACKAGES):
-        return True
+    if package := package_of(filename):
+        return package not in _OWN
     return filename.startswith((*_LIBRARY_ROOTS, _OURS))
 
 
@@ -153,8 +156,17 @@ def package_of(filename: str) -> str:
     """The installed package that a file belongs to; "" if it is of none."""
     for marker in _PACKAGES:
         if marker in filename:
-            return filename.rsplit(marker, 1)[1].partition("/")[0].removesuffix(".py")
+            return filename.rsplit(marker, 1)[1].removeprefix(INSTALLED_APP).partition("/")[0].removesuffix(".py")
     return ""
+
+
+@lru_cache(maxsize=4_096)
+def _told(filename: str) -> str:
+    """The same file, by a path that tells a reader whether the service's own code is installed there."""
+    if package_of(filename) not in _OWN:
+        return filename
+    marker = next(one for one in _PACKAGES if one in filename)
+    return f"{marker}{INSTALLED_APP}".join(filename.rsplit(marker, 1))
 
 
 def root_package(filename: str) -> str:
@@ -172,7 +184,7 @@ def module_of(filename: str) -> str:
     path = filename.removesuffix(".py")
     for marker in _PACKAGES:
         if marker in path:
-            return path.rsplit(marker, 1)[1].replace("/", ".")
+            return path.rsplit(marker, 1)[1].removeprefix(INSTALLED_APP).replace("/", ".")
     for root in _LIBRARY_ROOTS:
         if path.startswith(root):
             return path.removeprefix(root).replace("/", ".")
@@ -195,12 +207,12 @@ def _works_for_us(filename: str) -> bool:
 
 def place_of_code(code: CodeType) -> Place:
     """Where a function is defined."""
-    return Place(function_of(code.co_qualname), code.co_filename, code.co_firstlineno)
+    return Place(function_of(code.co_qualname), _told(code.co_filename), code.co_firstlineno)
 
 
 def place_of_frame(frame: FrameType) -> Place:
     """The current location of a frame."""
-    return Place(function_of(frame.f_code.co_qualname), frame.f_code.co_filename, frame.f_lineno)
+    return Place(function_of(frame.f_code.co_qualname), _told(frame.f_code.co_filename), frame.f_lineno)
 
 
 _ASGI: Final = frozenset({"scope", "receive", "send"})

@@ -2,12 +2,13 @@
 
 import logging
 import sys
+from pathlib import Path
 
 import pytest
 
 import whywait
 from whywait.tracer.export.collector import collector_exporter
-from whywait.tracer.host.names.app_name import app_name
+from whywait.tracer.host.names.app_name import app_name, app_packages
 from whywait.tracer.session import is_active
 
 NAMED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
@@ -35,6 +36,39 @@ def test_the_services_name_is_the_applications(
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", words)
     assert app_name() == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["python", "/venv/bin/uvicorn", "shop.main:app", "--host", "127.0.0.1"], {"shop"}),
+        (["python", "-m", "shop"], {"shop"}),
+        (["python", "-m", "daphne", "shop.asgi:application"], {"shop"}),
+        (["python", "bin/celery", "-A", "shop", "worker"], {"shop"}),
+        (["python", "bin/arq", "shop.worker.WorkerSettings", "--watch", "src"], {"shop"}),
+        (["python", "bin/gunicorn", "shop.main:make()", "-k", "uvicorn.workers.UvicornWorker"], {"shop"}),
+        (["python", "main.py", "--redis", "redis.internal", "--url", "redis://localhost:6379"], set()),
+    ],
+)
+def test_the_services_packages_are_those_that_are_named(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], expected: set[str]
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", words)
+    monkeypatch.setattr("whywait.tracer.host.names.app_name._parents_words", list)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "")
+    assert app_packages() == expected
+
+
+def test_of_an_installed_script_it_is_what_that_imports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "shop-serve"
+    script.write_text(
+        "#!/venv/bin/python\nimport re\nimport sys\nfrom shop.cli import main\nif __name__ == '__main__':\n  main()\n"
+    )
+    monkeypatch.setattr(sys, "orig_argv", ["python", str(script), "--port", "80"])
+    assert app_packages() == {"shop"}
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "site.settings")
+    assert app_packages() == {"site"}
 
 
 def test_grpc_is_refused_in_one_sentence_where_its_exporter_is_missing(

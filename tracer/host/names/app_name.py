@@ -1,14 +1,21 @@
-"""The name of the application that this process runs, from its command line."""
+"""The name of the application that this process runs, and its packages, from its command line."""
 
 import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 _APP: Final = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(\(.*\))?")  # what servers take: package.module:app
+_DOTTED: Final = re.compile(r"((?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*)")
+_TAKE_DOTTED: Final = ("arq", "dramatiq", "taskiq")  # others take package.module:app, or an option
+_OPTIONS: Final = ("-A", "--app")  # before a package
+_IMPORTED: Final = re.compile(rb"^from ([A-Za-z_]\w*)[\w.]* import", re.MULTILINE)  # by an installed package's script
+_SCRIPT: Final = 4_096  # bytes of it that are read
+_SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
 _PLAIN: Final = ("app", "main", "asgi", "wsgi", "server", "application", "api", "__main__", "__init__")
 
 
@@ -16,6 +23,26 @@ def app_name() -> str:
     """Return the name of the application, script or module, for a worker of `multiprocessing` its parent's; else
     "unknown_service"."""
     return _named(sys.orig_argv) or _named(_parents_words()) or "unknown_service"
+
+
+def app_packages() -> frozenset[str]:
+    """Return the import packages that the command line names, of applications, modules and what an installed script runs:
+    what of them is installed is the service's own code, and no library."""
+    return frozenset(_packages(sys.orig_argv) or _packages(_parents_words()))
+
+
+def _packages(words: Sequence[str]) -> set[str]:
+    script, is_module = _runs(words)
+    patterns = (_APP, _DOTTED) if Path(script).name in _TAKE_DOTTED else (_APP,)
+    named = [one[1] for pattern in patterns for one in map(pattern.fullmatch, words[1:]) if one]
+    named += [word for before, word in pairwise(words) if before in _OPTIONS]
+    named += filter(None, [os.environ.get(_SETTINGS)])
+    if not named and is_module:  # else that is what runs the application
+        named = [script]
+    elif not named and Path(script).parent.name == "bin":
+        with suppress(OSError), open(script, "rb") as file:
+            named = [one.decode() for one in _IMPORTED.findall(file.read(_SCRIPT))]
+    return {word.partition(".")[0] for word in named}
 
 
 def program_name() -> str:
