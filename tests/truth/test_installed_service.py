@@ -26,7 +26,7 @@ app.add_middleware(Timing)
 
 @app.get("/score")
 async def score():
-    return digest(20_000)
+    return digest(80_000)
 
 @app.get("/pause")
 async def pause():
