@@ -46,6 +46,7 @@ class _Walk:
         self.edge_vstart = [_BEFORE_ALL, *waits.vstart[edges].tolist()]
         self.edge_vend = [NONE, *waits.vend[edges].tolist()]
         self.edge_waker = [NONE, *waits.waker[edges].tolist()]
+        self.edge_turn = [False, *waits.turn[edges].tolist()]
         columns = (of.start, of.end, of.vstart, of.trace, of.spawner)
         self.start, self.end, self.vstart, self.trace, self.spawner = (column.tolist() for column in columns)
         self.found: list[tuple[int, int, int, int]] = []
@@ -81,7 +82,7 @@ class _Walk:
         self.emit(max(edge_end, floor))
         self.stuck = 0 if self.time < before else self.stuck
         waiting = has_edge and floor < self.time <= edge_end
-        if waiting and self.waited(self.edge_waker[edge], self.edge_vstart[edge] - shift, floor):
+        if waiting and self.waited(edge, self.edge_vstart[edge] - shift, floor):
             return True
         born = not waiting and floor < self.time <= begin
         if born:
@@ -91,8 +92,9 @@ class _Walk:
             self.uncap()
         return born
 
-    def waited(self, waker: int, edge_start: int, floor: int) -> bool:
+    def waited(self, edge: int, edge_start: int, floor: int) -> bool:
         """Assign the waiter its own part of a wait; return whether the walk goes on in what ended it."""
+        waker = self.edge_waker[edge]
         alive = self.start[waker] < self.time
         if alive and self.stuck >= MOVES_AT_ONE_TIME:
             self.circular.append(self.request)
@@ -103,7 +105,8 @@ class _Walk:
         self.stuck = 0 if self.time < before else self.stuck
         if not alive or self.time <= max(floor, edge_start):
             return False
-        if self.cap_activity < 0 and (self.trace[waker] != self.trace[self.activity] or self.spawner[waker] < 0):
+        elsewhere = self.trace[waker] != self.trace[self.activity] or self.spawner[waker] < 0
+        if self.cap_activity < 0 and (elsewhere or self.edge_turn[edge]):
             self.cap_activity, self.cap_time = self.activity, edge_start
         self.activity = waker
         return True

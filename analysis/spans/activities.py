@@ -19,6 +19,7 @@ from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable
 from whywait.tracer import schema
 
+MOST_AHEAD = 0.8  # of a wait for the loop
 _CLIP_TOLERANCE_NS = 1000  # stores round to microseconds
 
 
@@ -30,6 +31,7 @@ class Waits:
     vend: Ints
     row: Ints  # the wait span (for a foreign trace the child span)
     waker: Ints  # the activity that ended it, NONE when there is no edge
+    turn: Bools  # whether that ran on the loop meanwhile: it is not followed further back than the wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class RawWaits:
     end: Ints
     row: Ints
     waker: Ints
+    turn: Bools
 
 
 def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Finding]]:
@@ -103,7 +106,7 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
         Activities(
             row=row, start=spans.start[row], end=end, vstart=row, vend=row, spawner=_spawners(spans, row, of_row),
             trace=spans.traces[row], is_job=is_job, foreign=np.zeros(len(row), dtype=bool), of_row=of_row,
-            waits=Waits(row, row, row, row),
+            waits=Waits(row, row, row, row, row > NONE),
         )
     )  # fmt: skip
     waits, unresolved = _recorded_waits(spans, activities)
@@ -136,10 +139,29 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     lost = has_edge & (waker < 0)
     said = "waits were ended by work whose span is not in these traces"
     findings = finding("unresolved-waker", said, spans.trace_ids[rows[lost]])
+    ahead = _ahead(spans, activities, rows[types == schema.WAIT_LOOP_BUSY])
+    turn = np.isin(rows, list(ahead))
+    waker[turn] = [ahead[row] for row in rows[turn].tolist()]
     waker = np.where(waker == owner, NONE, waker)
-    waits = RawWaits(owner, spans.start[rows], spans.end[rows], rows, waker)
+    waits = RawWaits(owner, spans.start[rows], spans.end[rows], rows, waker, turn)
     _follow_what_was_cut(spans, activities, waits)
     return waits, findings
+
+
+def _ahead(spans: SpanTable, activities: Activities, rows: Ints) -> dict[int, int]:
+    """Of these waits for the loop those for a step of another task of the same trace, and hardly anything else: that
+    task's activity, whose time it was. Its step ends with the wait.
+
+        root            |~~~~~~ready~~~~~~|--step--|
+        endpoint's task |--step: it blocks|
+    """
+    blocks = np.flatnonzero((spans.kinds == schema.KIND_BLOCK) & (activities.of_row >= 0))
+    steps = set(zip(activities.of_row[blocks].tolist(), spans.end[blocks].tolist(), strict=True))
+    at = spans.find(spans.trace_ids[rows], spans.texts(rows, schema.BLOCKER_SPAN_ID))
+    chiefly = spans.ints(rows, schema.BLOCKER_NS) >= MOST_AHEAD * (spans.end[rows] - spans.start[rows])
+    rows, at = (one[(at >= 0) & chiefly] for one in (rows, at))
+    found = zip(rows.tolist(), activities.of_row[at].tolist(), spans.end[rows].tolist(), strict=True)
+    return {row: activity for row, activity, end in found if (activity, end) in steps}
 
 
 def _follow_what_was_cut(spans: SpanTable, activities: Activities, waits: RawWaits) -> None:
@@ -200,12 +222,12 @@ def with_waits(activities: Activities, raw: RawWaits, spans: SpanTable) -> tuple
     shift = activities.vstart[raw.activity] - first
     order = np.lexsort((raw.row, -end, start + shift))
     vstart, vend = (start + shift)[order], (end + shift)[order]
-    row, waker = raw.row[order], raw.waker[order]
+    row, waker, turn = raw.row[order], raw.waker[order], raw.turn[order]
     clipped, kept = disjoint(vstart, vend)
     overlapping = np.minimum(vend, clipped) - vstart > _CLIP_TOLERANCE_NS
     said = "waits of one task or job overlap: the later one was cut"
     findings += finding("overlapping-waits", said, spans.trace_ids[row[overlapping]])
-    waits = Waits(clipped[kept], vend[kept], row[kept], waker[kept])
+    waits = Waits(clipped[kept], vend[kept], row[kept], waker[kept], turn[kept])
     return replace(activities, waits=waits), findings
 
 

@@ -33,9 +33,10 @@ def guessed_activities(spans: SpanTable, servers: Ints) -> tuple[Activities, Raw
     activities = Activities(
         row=row, start=start, end=end, vstart=start, vend=end, spawner=parent, trace=spans.traces[row],
         is_job=np.zeros(len(row), dtype=bool), foreign=np.ones(len(row), dtype=bool), of_row=of_row,
-        waits=Waits(row, row, row, row),
+        waits=Waits(row, row, row, row, row > NONE),
     )  # fmt: skip
-    return activities, RawWaits(parent[children], start[children], end[children], row[children], children)
+    turn = np.zeros(len(children), dtype=bool)
+    return activities, RawWaits(parent[children], start[children], end[children], row[children], children, turn)
 
 
 def _clipped(start: Ints, end: Ints, parent: Ints) -> tuple[Ints, Ints]:

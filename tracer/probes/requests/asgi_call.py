@@ -145,7 +145,13 @@ def _mounted(scope: Any) -> str:
 def endpoint_code(scope: Any) -> CodeType | None:
     """Return the code of the user's function that answers; None where the framework does not say which."""
     endpoint = scope.get("endpoint") or getattr(scope.get("route_handler"), "fn", None)  # Litestar's
-    return code_of(endpoint) if endpoint is not None else None
+    if endpoint is None:
+        return None
+    if issubclass(type(endpoint), type):  # a class of views
+        view = getattr(endpoint, str(scope.get("method", "")).lower(), None)
+        return None if view is None else code_of(view)
+    # else an object that answers
+    return code_of(endpoint) or (code_of(type(endpoint).__call__) if callable(endpoint) else None)
 
 
 def http_unit(method: str, path: str, route: str, status: int, scheme: str) -> Unit:

@@ -1,15 +1,17 @@
 """The route's template, with what mounts around it took of the path."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from whywait.tracer.probes.requests.asgi_call import route_of
+from whywait.tracer.probes.requests.asgi_call import endpoint_code, route_of
 
 
 async def answer(_: Request) -> PlainTextResponse:
@@ -39,3 +41,30 @@ def test_a_route_within_mounts(path: str, route: str, proxy: str) -> None:
 
     asyncio.run(app(scope, nothing, nothing))
     assert route_of(scope).replace(":int", "") == route
+
+
+class View(HTTPEndpoint):
+    async def get(self, request: Request) -> PlainTextResponse:
+        return await answer(request)
+
+
+class Scorer:
+    async def __call__(self, request: Request) -> PlainTextResponse:
+        return await answer(request)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "function"),
+    [
+        (answer, answer),
+        (partial(answer), answer),
+        (View, View.get),
+        (Scorer(), Scorer.__call__),
+        (object(), None),
+        (None, None),
+    ],
+)
+def test_the_function_that_answers(endpoint: Any, function: Any) -> None:
+    """Of a class of views its method, of an object what calling it runs."""
+    found = endpoint_code({"type": "http", "method": "GET", "endpoint": endpoint})
+    assert found is (function and function.__code__)
