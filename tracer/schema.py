@@ -205,6 +205,8 @@ FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as
 # answers, outside its code
 FOR_PACKAGE: Final = "whywait.for.package"
 FOR_ADDRESS: Final = "whywait.for.address"  # whom an HTTP client asks: method and host, "GET rates:8080"
+# the user's functions that called the one in which it waits, the nearest first, as "function (file)"
+CALLERS: Final = "whywait.code.callers"
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
 FOR_STEP: Final = (

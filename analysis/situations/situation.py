@@ -74,6 +74,7 @@ class Situation(StrEnum):
     CHILD_PROCESS = "child_process"
     PAUSE = "pause"
     SLOW_READER = "slow_reader"
+    CALLERS = "callers"
     SERIAL_AWAITS = "serial_awaits"
     RATE_LIMIT = "rate_limit"
     RETRIES = "retries"

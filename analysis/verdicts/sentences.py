@@ -105,7 +105,7 @@ def situation(found: Pattern) -> str:
 
 class _Format(Formatter):
     """With formats of its own: `ms` for nanoseconds, `phrase` for a cause, `of request` for how many, `or x` for x where
-    there is nothing, `thing` for what a wait was for."""
+    there is nothing, `thing` for what a wait was for, `each` for names with their nanoseconds."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         kind, _, word = format_spec.partition(" ")
@@ -118,6 +118,7 @@ _FORMATS: Final[dict[str, Callable[[Any, str], str]]] = {
     "of": counted,
     "or": lambda value, otherwise: str(value or otherwise),
     "ms": lambda ns, _: amount(ns),
+    "each": lambda rows, _: ", ".join(f"{name} {amount(ns)}" for name, ns in rows),
     "thing": lambda wait, _: re.sub(r"^(?:waiting for|awaiting) ", "", wait),
 }
 
@@ -271,6 +272,8 @@ _PATTERNS: Final = {
         "with as many of them as {one}s nobody goes on.",
     Situation.UNFINISHED:
         "{requests:of request} never ended: when recorded, the longest had been open for {longest_ns:ms}.",
+    Situation.CALLERS:
+        "Of it, by who called: {callers:each}.",
     Situation.SERIAL_AWAITS:
         "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. The longest takes "
         "{longest_ns:ms}.",

@@ -47,6 +47,7 @@ class Site(NamedTuple):
     package: str = ""  # its import package
     step: str = ""  # schema.STEP_*, while a connection is made
     address: str = ""  # whom an HTTP client asks: "GET rates:8080"
+    callers: tuple[str, ...] = ()  # the user's functions that called that in which it waits, as "function (file)"
 
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
@@ -78,8 +79,9 @@ _PRIMITIVE = frozenset(
 )
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
+_MOST_CALLERS: Final = 4
 # by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
-_sites: dict[tuple[int | str, ...], tuple[Site, CodeType, CodeType, CodeType | None, CodeType | None]] = {}
+_sites: dict[tuple[object, ...], tuple[Site, CodeType, CodeType, CodeType | None, CodeType | None]] = {}
 # the same of whole chains of plain coroutines that end in a future: by the id of each code, and where it stands
 _chains: dict[tuple[int, ...], tuple[Site | None, list[CodeType]]] = {}
 _FUTURE: Final = "FutureIter"  # what a future's awaiter awaits; the module does not export its type
@@ -393,13 +395,16 @@ def await_site(coroutine: Any) -> Site | None:
 
 
 def _site_of(coroutine: Any) -> Site | None:
-    at, called, leaf, making, sleeper, asking = _suspended(coroutine)
+    users, called, leaf, making, sleeper, asking = _suspended(coroutine)
     if leaf is None:
         return None
-    at = at or leaf
+    at = users[-1] if users else leaf
+    callers = tuple(
+        _caller(one.f_code.co_qualname, one.f_code.co_filename) for one in users[-2 : -2 - _MOST_CALLERS : -1]
+    )
     code, where = at.f_code, leaf.f_code
     address = "" if asking is None else asked_address(asking)
-    key = (id(code), at.f_lasti, id(called), id(where), id(making), address)
+    key = (id(code), at.f_lasti, id(called), id(where), id(making), address, *callers)
     known = _sites.get(key)
     if known is None:
         if len(_sites) >= _MOST_SITES:
@@ -423,9 +428,30 @@ def _site_of(coroutine: Any) -> Site | None:
             package,
             step,
             address,
+            callers,
         )
         known = _sites[key] = (site, code, where, called, making)
     return known[0]
+
+
+def callers_of(frame: FrameType | None) -> tuple[str, ...]:
+    """The user's functions on a stack around the innermost one, as of a Site."""
+    users: list[CodeType] = []
+    for _ in range(_MAX_DEPTH):
+        if frame is None or len(users) > _MOST_CALLERS:
+            break
+        code = frame.f_code
+        if not is_library(code.co_filename):
+            users.append(code)
+        elif code.co_name in _LOOP_FILES.get(code.co_filename, ()):
+            break
+        frame = frame.f_back
+    return tuple(_caller(one.co_qualname, one.co_filename) for one in users[1:])
+
+
+@lru_cache(maxsize=_MOST_SITES)
+def _caller(qualname: str, filename: str) -> str:
+    return f"{function_of(qualname)} ({'/'.join(_told(filename).split('/')[-2:])})"
 
 
 def pause_at(sleeper: FrameType) -> str:
@@ -440,8 +466,8 @@ def _step(function: str) -> str:
 
 def _suspended(
     coroutine: Any,
-) -> tuple[FrameType | None, CodeType | None, FrameType | None, CodeType | None, FrameType | None, FrameType | None]:
-    user: FrameType | None = None
+) -> tuple[list[FrameType], CodeType | None, FrameType | None, CodeType | None, FrameType | None, FrameType | None]:
+    users: list[FrameType] = []  # outermost first
     called: CodeType | None = None
     making: CodeType | None = None  # a connection
     leaf: FrameType | None = None
@@ -477,9 +503,10 @@ def _suspended(
         elif not about & _ASYNCIO:
             server = None
         if not about & _LIBRARY:
-            user, called, making, asking = frame, None, None, None
-        elif user is not None and called is None and _is_next(frame.f_code):
-            user = None
+            called, making, asking = None, None, None
+            users.append(frame)
+        elif users and called is None and _is_next(frame.f_code):
+            users.clear()
             continue
         elif _step(frame.f_code.co_name):
             making = frame.f_code
@@ -488,7 +515,7 @@ def _suspended(
             called = frame.f_code
         if about & _CLIENT and asks(frame.f_code):
             asking = frame
-    return user, called, server or leaf, making, sleeper, asking
+    return users, called, server or leaf, making, sleeper, asking
 
 
 def _is_compiled(value: Any) -> bool:

@@ -10,7 +10,16 @@ import threading
 from types import FrameType
 from typing import Final
 
-from whywait.tracer.host.code_location import Place, Site, is_library, is_ours, library_call, pause_at, user_place
+from whywait.tracer.host.code_location import (
+    Place,
+    Site,
+    callers_of,
+    is_library,
+    is_ours,
+    library_call,
+    pause_at,
+    user_place,
+)
 from whywait.tracer.host.names.asked_address import asked_address
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
@@ -62,7 +71,10 @@ def keep_wait(
     if sleeper is not None:
         step = pause_at(sleeper)
     address = "" if asking is None else asked_address(asking)
-    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], call, package, step, address)
+    site = Site(
+        _user_site(activity, frame), waited.what, waited.what.partition(".")[0], call, package, step, address,
+        callers_of(frame),
+    )  # fmt: skip
     job = _looked_for(activity, site, start_ns, end_ns) if step == STEP_PAUSE else None
     if job is not None:  # what is left of the pause is all that it took
         done_ns = job.done_ns

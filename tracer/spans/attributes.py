@@ -115,6 +115,7 @@ def _wait(attributes: Attributes, wait: spec.AboutWait) -> None:
         if wait.site.call:
             attributes[s.FOR_CALL], attributes[s.FOR_PACKAGE] = wait.site.call, wait.site.package
         put_known(attributes, {s.FOR_STEP: wait.site.step, s.FOR_ADDRESS: wait.site.address})
+        put_known(attributes, {s.CALLERS: list(wait.site.callers)})
     if wait.task:
         attributes[s.FOR_TASK] = wait.task
         if wait.turns > 1:

@@ -24,6 +24,7 @@ from whywait.analysis.situations.thresholds import (
     SAVES,
     SEVERAL_AWAITS,
 )
+from whywait.analysis.situations.waits.callers import caller_of
 from whywait.analysis.situations.what_helps import ONCE, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
@@ -99,7 +100,10 @@ def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
     attributes = group.attributes_of(own)
     step, package = ([str(one.get(key) or "") for one in attributes] for key in (schema.FOR_STEP, schema.FOR_PACKAGE))
     awaited = [_awaited(one) for one in attributes]
-    own = own.assign(what=own["detail"], awaited=awaited, step=step, package=package)
+    by = [f", called by {one}" if one else "" for one in caller_of(group, own)]
+    own = own.assign(
+        what=own["detail"] + pd.Series(by, own.index, dtype=object), awaited=awaited, step=step, package=package
+    )
     goes_on = pd.Series([_goes_on(one) for one in attributes], own.index, dtype=bool)
     own = own.assign(leaf=[str(one.get(schema.FOR) or "") for one in attributes])
     return own.assign(turn=own["span_id"].where(~goes_on)).assign(turn=_ends)

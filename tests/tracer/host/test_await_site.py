@@ -63,6 +63,14 @@ def test_a_middleware_of_the_users_is_not_where_the_libraries_within_it_wait(end
     assert (found.call, found.package) == ("", "")
 
 
+def test_the_users_functions_around_the_innermost_are_its_callers() -> None:
+    inner = compiled("async def send(event):\n    await event.wait()\n", "/srv/shop/api.py")["send"]
+    outer = compiled("async def load(one):\n    await one\n", "/srv/shop/orders.py")["load"]
+    server = compiled("async def run_asgi(app):\n    await app\n", SERVER)["run_asgi"]
+    found = site_of(outer(server(user(inner(asyncio.Event())))))
+    assert found.callers == ("user (host/test_await_site.py)", "load (shop/orders.py)")
+
+
 LIBRARY = """
 class Client:
     async def get(self, event):

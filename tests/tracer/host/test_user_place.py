@@ -16,7 +16,14 @@ import pytest
 
 from whywait.tracer import schema
 from whywait.tracer.host import code_location
-from whywait.tracer.host.code_location import function_of, is_wrapper, library_call, places_of_threads, user_place
+from whywait.tracer.host.code_location import (
+    callers_of,
+    function_of,
+    is_wrapper,
+    library_call,
+    places_of_threads,
+    user_place,
+)
 from whywait.tracer.hotpath import jobs, loop_history
 
 SITE = "/usr/lib/python3/site-packages/"
@@ -137,6 +144,17 @@ def test_a_middleware_is_not_where_the_libraries_within_it_work(inner: str, with
     work = partial(called["work"], lambda: user_place(sys._getframe(1)))
     place = called["middleware"](app, work)
     assert place.file == named
+
+
+def test_the_users_functions_around_the_innermost_are_its_callers() -> None:
+    files = (
+        "/srv/shop/far.py",
+        *(f"/srv/shop/{one}.py" for one in "abcd"),
+        SITE + "tenacity/call.py",
+        "/srv/shop/db.py",
+    )
+    found = _through((*files, SITE + "driver/wait.py"), lambda: callers_of(sys._getframe(1)))
+    assert found == tuple(f"relay (shop/{one}.py)" for one in "dcba")
 
 
 def test_wrappers_are_the_standard_library_and_known_frameworks() -> None:
