@@ -119,6 +119,12 @@ LESS: Final[Table] = (
     (r":logging: ",
      "Log less here, or give the formatting to a thread: a logging.handlers.QueueHandler whose listener's handler has the "
      "formatter. It holds the GIL there, too: what is not formatted costs nothing."),
+    (r" in (?:(?:jinja2|django)\.\w+\.from_string|jinja2\.(?:Environment\.compile|Template\.__new__)|(?:mako|django)\.Template\.__init__)$",
+     "In {function} a template is compiled each time: compile it once, at start-up (or get_template of one Environment, which keeps "
+     "what it compiled), and only render it there."),
+    (r" in (?:jinja2|django|mako)\.(?:\w+\.)*render\w*$",
+     "In {function} a template is rendered: keep what comes out (a cache of the page, or of the part that stays the same), or "
+     "render less (pages, fewer rows). Else do it in a process pool: it is Python, which keeps the GIL in any thread."),
     (r" in copy\.deepcopy$",
      "In {function} a whole structure is copied each time: share what nobody changes (a frozen value, a ChainMap over it), and "
      "copy the part that changes."),
@@ -289,8 +295,15 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     found = _call_of(attributes)
     call = attributes.get(schema.FOR_CALL)
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
-        return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
+        return awaited_instead(attributes)
     return look_up(INSTEAD_OF_CALL, called(attributes)) or look_up(INSTEAD, found)
+
+
+def awaited_instead(attributes: Mapping[str, Any]) -> str:
+    """Return what to do on a loop instead of a call, as of the span with these attributes, that waits for jobs."""
+    if call := attributes.get(schema.FOR_CALL):
+        return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
+    return look_up(INSTEAD, "concurrent.futures")
 
 
 def called(attributes: Mapping[str, Any], key: str = schema.FOR_CALL, of: str = schema.FOR_PACKAGE) -> str:

@@ -147,7 +147,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO,), Situation.PAUSE,
      "The code pauses there itself: make the pause shorter, or leave it out. Where it stands for something to be there, await "
      "that itself (a task, a future, an asyncio.Event)."),
-    ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
+    ((Cause.BLOCKING_IO, Cause.POOL_QUEUE, Cause.COMPUTE), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: {how}."),
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
@@ -209,7 +209,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Give each call one native thread ({how}): the calls then run beside each other, as many as there are CPUs; or make one "
      "call for several (a batch)."),
     ((Cause.CPU_WAIT,), Situation.CPU_OTHER_PROCESSES,
-     "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own."),
+     "Move {name} off these CPUs or to a lower priority (nice), or give this service CPUs of its own."),
     ((Cause.CPU_WAIT,), Situation.CPU_SIBLING_PROCESSES,
      "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs."),
     ((Cause.CPU_WAIT,), Situation.CPU_OWN_THREADS,

@@ -21,6 +21,7 @@ BUT_UNSEEN: Final = "But clients may have waited where no request shows it."
 UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.REQUEST_IO}  # and whose remedy is theirs
 MOST_REASONS: Final = 3  # in `text`
 MOST_OF_IT: Final = 0.9  # of a cause's time: from this part on, where it passed is told as where all of it did
+_IN_TURN: Final = (Situation.CONSUMER, Situation.BATCHES)
 _AT_PLACES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.REQUEST_IO)  # whose detail is a place
 LEAST_CULPRIT: Final = 0.005  # of a cause's time: less is "0%" of it
 NEARLY: Final = 0.5  # of the first cause's time: from this part on the second one's remedy is told, too
@@ -131,7 +132,8 @@ def _headline(one: Judgement) -> str:
         took += f" felt by clients ({amount(one.handler_ns[0])} and {amount(one.handler_ns[-1])} in the handler)"
     took += "."
     by_phase = ", ".join(f"{amount(ns)} {name}" for name, ns in one.phases)
-    own = f"its own computing{in_brackets(by_phase)}"
+    turns = any(found.of is Cause.COMPUTE and found.kind in _IN_TURN for found in one.situations)
+    own = f"{'computing, for it or those ahead' if turns else 'its own computing'}{in_brackets(by_phase)}"
     if one.reasons:
         return f"{took} On average {one.compute_share:.0%} of that was {own}."
     if Situation.UNEXPLAINED in map(attrgetter("kind"), one.situations):

@@ -86,6 +86,9 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if cause is Cause.LOOP_BUSY and did is Cause.CONNECTION_WAIT:
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
+    for_job = cause is Cause.LOOP_BUSY and _is_job(at)
+    if for_job:
+        doing, says = f"waiting for a job ({doing})", True
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
     if kind is Situation.HOLDERS_COLLECT:
         how = _less(group, chief)
@@ -108,6 +111,8 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     )
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
+    if for_job:
+        del found["did"]  # that is what the job did
     return Pattern(kind, cause, found)
 
 
@@ -165,7 +170,16 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
     if every.empty:
         return every, every
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
-    return every, every[every["did"] != ""].assign(kind=every["did"].map(kinds))
+    own = every[every["did"] != ""]
+    of_jobs = [_is_job(group.attributes.get(str(at), {})) for at in own["at"]]
+    waits = pd.Series(of_jobs, own.index, dtype=bool) & (
+        cause is Cause.LOOP_BUSY
+    )  # on the loop, for what runs elsewhere
+    return every, own.assign(kind=own["did"].map(kinds).mask(waits, Situation.HOLDERS_WAIT))
+
+
+def _is_job(attributes: dict[str, Any]) -> bool:
+    return attributes.get(schema.KIND) == schema.KIND_RUN
 
 
 def deadlocks(group: Group) -> Iterator[Pattern]:

@@ -12,7 +12,7 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import called, in_thread, instead_of
+from whywait.analysis.situations.what_helps import awaited_instead, called, in_thread, instead_of
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
@@ -29,6 +29,7 @@ _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
     "its loop)."
 )
+_JOB_IN_BLOCK: Final = (schema.KIND_JOB, schema.KIND_BLOCK)
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -53,6 +54,23 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
     unknown = own[(own["evidence"] == Evidence.SAMPLED) & (group.kinds_of(own) == schema.KIND_TASK)]
     if unknown["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
         yield Pattern(Situation.BLOCKS_LOOP, Cause.LOCK_WAIT, {})
+
+
+def jobs_on_the_loop(group: Group) -> Iterator[Pattern]:
+    """Yield whether most of the time that jobs were queued, or computed in processes, passed in calls that waited for them on
+    the event loop, which stands meanwhile."""
+    jobs, blocks = ((group.own_spans[attribute(group.own_spans, schema.KIND) == kind]) for kind in _JOB_IN_BLOCK)
+    within = jobs.merge(
+        blocks, left_on=["trace_id", "parent_id"], right_on=["trace_id", "span_id"], suffixes=("", "_of")
+    )
+    within = within[within["end_ns"] <= within["end_ns_of"]]
+    for cause in (Cause.POOL_QUEUE, Cause.COMPUTE):
+        own = group.of(cause)
+        bare = pd.Series([one.rpartition("/")[2] for one in own["activity_id"]], own.index, dtype=object)
+        own = own[bare.isin(within["span_id"])] if len(within) else own[:0]
+        if own["amount_ns"].sum() >= max(MIN_HELD * group.of(cause)["amount_ns"].sum(), 1):
+            at = within.nlargest(1, "end_ns_of").iloc[0]["attributes_of"]
+            yield Pattern(Situation.BLOCKS_LOOP, cause, {"how": awaited_instead(at)})
 
 
 def consumers(group: Group) -> Iterator[Pattern]:

@@ -401,6 +401,44 @@ def test_what_blocks_the_loop_in_a_call_that_could_do_less_is_told_so(collects: 
     assert else_ in found.remedy
 
 
+JOBS_ON_LOOP = """
+    server GET          |--------------|
+    task   root         |--------------|
+    block  long root    |--------------|             cpu=1
+    job    mine long     |------------|
+    wait   q    mine     |------|                    type=pool_queue
+    run    ran  mine            |-----|              cpu=5
+    wait   w    root     |------------|              type=await waker=mine
+    server OTHER         |-------------|             trace=b
+    task   late          |-------------|             trace=b
+    wait   b    late     |------------|              trace=b type=loop_busy
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({}, "await loop.run_in_executor(pool, ...)"),
+        (
+            {schema.FOR_CALL: "Parallel.__call__", schema.FOR_PACKAGE: "joblib"},
+            "call Parallel.__call__ (joblib) in await",
+        ),
+    ],
+)
+def test_who_waits_on_the_loop_for_jobs_in_processes_is_to_await_them(call: Mapping[str, Any], words: str) -> None:
+    there = {schema.POOL_NAME: schema.POOL_NAME_PROCESSES, schema.PROCESS: True}
+    at = {schema.CODE_FUNCTION: "rank", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    blocked = {**BLOCKED, schema.BLOCKER_TRACE_ID: trace_id("a"), schema.BLOCKER_SPAN_ID: f"{3:016x}"}
+    more = {"long": at | call, "q": OCCUPIED | there, "ran": there | at, "b": blocked}
+    found = told(JOBS_ON_LOOP, more)
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/blocks_loop"
+    assert words in found.remedy
+    # and who waits for that loop is not told that it computes there
+    found = told(JOBS_ON_LOOP, more, "OTHER")
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_wait"
+    assert "waiting for a job" in found.remedy
+
+
 @pytest.mark.parametrize(
     ("cpu_ms", "without_cpu_ms", "wanted"), [(6, 4, Situation.HOLDERS_COMPUTE), (3, 7, Situation.HOLDERS_NEED_CPU)]
 )
@@ -451,6 +489,10 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
         ("loop user's /srv/app.py:pack in copy.deepcopy", "In pack a whole structure is copied each time"),
+        ("loop user's /srv/app.py:pack in jinja2.Environment.from_string", "compile it once, at start-up"),
+        ("loop user's /srv/app.py:pack in django.Template.__init__", "compile it once, at start-up"),
+        ("loop user's /srv/app.py:pack in django.Model.__init__", "Move pack off the event loop"),
+        ("loop user's /srv/app.py:pack in jinja2.Template.render", "In pack a template is rendered"),
         ("thread user's /srv/app.py:pack in sklearn.Pipeline.predict_proba", "ask it once for all rows"),
     ],
 )
