@@ -25,18 +25,16 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "take it and give it back in a worker thread (a `def` endpoint, asyncio.to_thread)."),
     (FOLLOWED, Situation.HOLDERS_NEED_GIL,
      "The GIL is the bottleneck: those ahead wait for it. Run less Python at once: batch, use fewer threads, or move that "
-     "work to processes; more workers do not help."),
+     "work to processes; more workers do not help.{own}"),
     (FOLLOWED, Situation.HOLDERS_NEED_CPU,
      "The CPUs are the bottleneck: those ahead wait for one. Run fewer threads at once, also inside native libraries, "
-     "raise the CPU quota, or add CPUs; more workers do not help."),
+     "raise the CPU quota, or add CPUs; more workers do not help.{own}"),
     (FOLLOWED, Situation.HOLDERS_NEED_LOOP,
      "The event loop is the bottleneck: those ahead are ready to run, and it runs something else ({doing}). Move that off "
      "the loop (a thread, a process), or cut it into awaits."),
     (FOLLOWED, Situation.HOLDERS_QUEUE,
      "Those ahead wait themselves, for {doing}. Change that first, or wait for it before this is taken."),
-    ((Cause.LOOP_BUSY,), Situation.LOOP_TURNS,
-     "Requests take turns on one event loop, and no turn is long: more worker processes (--workers) share "
-     "them; less work in each request (middlewares, validation, serialisation) shortens all."),
+    ((Cause.LOOP_BUSY,), Situation.LOOP_TURNS, "{how}"),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): {how}create fewer objects at once; gc.freeze() after "
@@ -88,7 +86,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "limit of their own.{own}{pace}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
      "Those ahead compute: do less at once. Join several into one job (batching), {shorter}; a higher "
-     "limit only helps while CPUs are idle."),
+     "limit only helps while CPUs are idle.{own}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
@@ -165,7 +163,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "after an error too (`async with`, `with`, or a release in `finally`). Else hold it for less time, raise the limit where "
      "it is one, or fail sooner."),
     ((Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
-     "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
+     "What is awaited in {where}{what} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
      "cached answer)."),
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another{where}, cost a "

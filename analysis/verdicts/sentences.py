@@ -243,13 +243,13 @@ _PATTERNS: Final = {
     Situation.STREAMED:
         "{answers:of answer} came in parts: the first after {first_p50_ns:ms} (p50; p99 {first_p99_ns:ms}), the last "
         "{rest_p50_ns:ms} later (p50).",
-    Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.",
+    Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.{less}",
     Situation.POOL_PER_REQUEST:
         "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "
         "for its end.",
     Situation.LOOP_BLOCKED: "{blockers:of request} blocked the loop for {blocked} others.",
     Situation.LOOP_TURNS:
-        "Turns on the event loop: each request waited for {times:.1f} short ones of other requests, {mean_ns:ms} each.",
+        "Turns on the event loop: each request waited for {times:,.0f} short ones of {whose}, {mean_ns:ms} each.",
     Situation.SERIAL_COLLECTION:
         "Results of {job} were ready for {lay_ns:ms} per request in sum, while the thread that collects them waited for "
         "slower ones: handle each as it completes.",
