@@ -463,6 +463,15 @@ def test_what_computes_on_a_loop_holds_it_while_it_has_no_cpu_too(
     assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{wanted}"
 
 
+def test_who_waits_behind_those_that_other_processes_keep_from_a_cpu_is_not_told_to_run_fewer_threads() -> None:
+    rival = {"kind": Situation.CPU_OTHER_PROCESSES, "numbers": {"name": "process backup"}}
+    own = {"kind": Situation.CPU_OWN_THREADS, "numbers": {"name": "resize"}}
+    queue = Pattern(Situation.HOLDERS_NEED_CPU, Cause.POOL_QUEUE, {"own": ""})
+    first, second = (Pattern(one["kind"], None, one["numbers"]) for one in (rival, own))  # type: ignore[arg-type]
+    assert "Move process backup off these CPUs" in remedy(Cause.POOL_QUEUE, (queue, first, second)).text
+    assert "Run fewer threads at once" in remedy(Cause.POOL_QUEUE, (queue, second, first)).text
+
+
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
