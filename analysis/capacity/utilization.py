@@ -21,8 +21,7 @@ FEWEST: Final = 20  # traced requests of a process, and how long: with less noth
 SHORTEST_NS: Final = 500_000_000
 # utilization from which a resource with a queue before it is the limit: some demand is never recorded
 FULL: Final = 0.65
-QUEUED: Final = 0.2  # of the requests' time that they waited for it
-LEAST_NS: Final = 1_000_000  # of that, per request, where others use what a process itself does not use up
+QUEUED: Final = 0.2  # of the requests' time that they waited for it, and so many at once for what others use up
 _RUNS: Final = (Resource.LOOP, Resource.GIL, Resource.CPU)  # what code has while it runs
 FREE: Final = 0.5  # utilization up to which a resource is not near its limit
 OVER_TIME_COLUMNS: Final = (
@@ -98,7 +97,7 @@ def _of_process(process: str, requests: pd.DataFrame, table: pd.DataFrame, nobod
     wall_ns = float((requests["wall_ns"] * requests["weight"]).sum()) / count
     held_ns = (nobodys["end_ns"].clip(upper=bounds[1]) - nobodys["start_ns"].clip(lower=bounds[0])).clip(lower=0).sum()
     uses = _uses(table, count, count / active, min(float(held_ns) / active, 1.0))
-    limit = _limit(uses, wall_ns)
+    limit = _limit(uses, wall_ns, count / active)
     heaviest, heaviest_ns = _heaviest(table, limit)
     return ProcessCapacity(
         process, count, active, max(count - 1, 0.0) * 1e9 / arriving, count * 1e9 / active,
@@ -127,8 +126,9 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> t
     return tuple(sorted(found, key=lambda one: -one.utilization))
 
 
-def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
-    """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows.
+def _limit(uses: tuple[Use, ...], wall_ns: float, per_ns: float) -> Use | None:
+    """The resource that is used up and waited for most; a CPU is also used up by others, which no span shows: where requests
+    wait for one at so much of the time.
 
     Those who wait for a worker of a pool that is not used up itself wait for what its workers wait for. A wait for the
     loop is divided by that already, and who has the GIL or a CPU runs."""
@@ -140,7 +140,7 @@ def _limit(uses: tuple[Use, ...], wall_ns: float) -> Use | None:
     full = [
         one for one in uses
         if one.wait_ns >= QUEUED * wall_ns
-        and (one.utilization >= FULL or (one.resource is Resource.CPU and one.wait_ns >= LEAST_NS and not for_gil))
+        and (one.utilization >= FULL or (one.resource is Resource.CPU and per_ns * one.wait_ns >= QUEUED and not for_gil))
     ]  # fmt: skip
     return max(full, key=lambda one: one.wait_ns, default=None)
 

@@ -6,7 +6,6 @@ from typing import Final
 
 import pandas as pd
 
-from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import percentiles, weights_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.tracer import schema
@@ -58,7 +57,7 @@ def _failures(group: Group, failed: "pd.Series[bool]", status: "pd.Series[str]")
 def messages_in_turn(group: Group) -> Iterator[Pattern]:
     """Yield that requests are a websocket's messages, where these wait: one ends as the next is asked for, and what comes
     meanwhile on its connection is taken to arrive then."""
-    if re.match(schema.OF_MESSAGES, group.endpoint) and set(group.significant) & {Cause.AWAIT_IO, Cause.BLOCKING_IO}:
+    if re.match(schema.OF_MESSAGES, group.endpoint) and group.significant:
         yield Pattern(Situation.MESSAGES_IN_TURN, None, {})
 
 

@@ -5,13 +5,20 @@ from collections.abc import Iterator
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, UNSURE_SHARE
+from whywait.analysis.situations.what_helps import LESS, called, look_up
+from whywait.tracer import schema
 
 
 def unexplained(group: Group) -> Iterator[Pattern]:
-    """Yield the unexplained amount with the detail of most of it, from UNSURE_SHARE and MIN_MEAN_NS on."""
+    """Yield the unexplained amount with the detail of most of it, from UNSURE_SHARE and MIN_MEAN_NS on, and how the library
+    that is called there would do less, where that is known."""
     mean_ns, share = (of.get(Cause.UNEXPLAINED, 0.0) for of in (group.means, group.shares))
     if share >= UNSURE_SHARE and mean_ns >= MIN_MEAN_NS:
         own = group.causes[group.causes["cause"] == Cause.UNEXPLAINED]
         detail = own.groupby("detail")["amount_ns"].sum().nlargest(1).index
-        found = {"mean_ns": mean_ns, "share": share, "detail": "".join(detail)}
+        found = {"mean_ns": mean_ns, "share": share, "detail": "".join(detail), "less": ""}
+        chief = own[own["detail"].isin(detail)].nlargest(1, "amount_ns")["span_id"].str.rpartition("/")[2]
+        for at in group.own_spans.loc[group.own_spans["span_id"].isin(chief), "attributes"].head(1):
+            less = look_up(LESS, f" in {called(at)}").format(function=at.get(schema.CODE_FUNCTION))
+            found["less"] = less and f" {less}"
         yield Pattern(Situation.UNEXPLAINED, None, found)

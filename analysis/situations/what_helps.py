@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from whywait.analysis.attribution.culprit_names import in_library
+from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
@@ -71,6 +72,7 @@ INSTEAD_OF_CALL: Final[Table] = (
     (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
+_SHORTER: Final = "Make that shorter, or ask it for less"
 CHILD: Final = "the child process takes this time: make it shorter, or keep one running that takes work"
 # pattern of a blocking call in a worker thread, after the library's function that the user's code called -> what makes it
 # shorter
@@ -119,12 +121,18 @@ LESS: Final[Table] = (
     (r":logging: ",
      "Log less here, or give the formatting to a thread: a logging.handlers.QueueHandler whose listener's handler has the "
      "formatter. It holds the GIL there, too: what is not formatted costs nothing."),
+    (r" in (?:(?:jinja2|django)\.\w+\.from_string|jinja2\.(?:Environment\.compile|Template\.__new__)|(?:mako|django)\.Template\.__init__)$",
+     "In {function} a template is compiled each time: compile it once, at start-up (or get_template of one Environment, which keeps "
+     "what it compiled), and only render it there."),
+    (r" in (?:jinja2|django|mako)\.(?:\w+\.)*render\w*$",
+     "In {function} a template is rendered: keep what comes out (a cache of the page, or of the part that stays the same), or "
+     "render less (pages, fewer rows). Else do it in a process pool: it is Python, which keeps the GIL in any thread."),
     (r" in copy\.deepcopy$",
      "In {function} a whole structure is copied each time: share what nobody changes (a frozen value, a ChainMap over it), and "
      "copy the part that changes."),
     (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict",
      "In {function} a model is asked: ask it once for all rows, not for one at a time; with n_jobs=1 (nthread=1) where the rows are "
-     "few, as threads of its own then cost more than they save; and from await asyncio.to_thread(...), as its native code "
+     "few, as threads of its own then cost more than they save; and, where that is on the loop, from await asyncio.to_thread(...), as its native code "
      "releases the GIL."),
 )  # fmt: skip
 # where it computes, whose code, which function, how often, in which library's function -> what to do
@@ -201,6 +209,16 @@ KEPT: Final[Table] = (
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
      "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),
 )  # fmt: skip
+# of short turns on a loop: of other requests, and of tasks that those started
+MORE_LOOPS: Final = (
+    "Requests take turns on one event loop, and no turn is long: more worker processes (--workers) share "
+    "them; less work in each request (middlewares, validation, serialisation) shortens all."
+)
+FEWER_TASKS: Final = (
+    "So many tasks are ready at a time that each request waits for all of them: let few run at once (a queue with a few "
+    "workers, or an asyncio.Semaphore around what each does), so that it waits for few turns; or do the work of many in one job "
+    "of a process pool."
+)
 # of what processes are handed, or hand back
 HAND_LESS: Final = (
     "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
@@ -254,6 +272,9 @@ def limit_of(attributes: Mapping[str, Any]) -> str:
 
 def in_thread(attributes: Mapping[str, Any]) -> str:
     """Return what to do about the blocking call of a worker's span with these attributes."""
+    if awaits(attributes, schema.FOR_SLEEP) and (inside := called(attributes)):  # its pause, not the user's code's
+        less = look_up(LESS, f" in {inside}").format(function=attributes.get(schema.CODE_FUNCTION))
+        return f"{inside} pauses there until what it waits for is done. {less or _SHORTER}".removesuffix(".")
     asked = called(attributes, schema.CALL_OF, schema.CALL_PACKAGE)
     return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else f"{asked} {_call_of(attributes)}")
 
@@ -289,8 +310,15 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     found = _call_of(attributes)
     call = attributes.get(schema.FOR_CALL)
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
-        return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
+        return awaited_instead(attributes)
     return look_up(INSTEAD_OF_CALL, called(attributes)) or look_up(INSTEAD, found)
+
+
+def awaited_instead(attributes: Mapping[str, Any]) -> str:
+    """Return what to do on a loop instead of a call, as of the span with these attributes, that waits for jobs."""
+    if call := attributes.get(schema.FOR_CALL):
+        return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
+    return look_up(INSTEAD, "concurrent.futures")
 
 
 def called(attributes: Mapping[str, Any], key: str = schema.FOR_CALL, of: str = schema.FOR_PACKAGE) -> str:

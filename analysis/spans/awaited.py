@@ -23,5 +23,22 @@ def all_awaits(names: Iterable[str], modules: Iterable[str], pattern: str) -> Bo
     return np.array([known[one] for one in asked], dtype=bool)
 
 
+def is_limit(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a time limit ended the wait with these attributes."""
+    inside = awaits(attributes, schema.FOR_LIBRARY) or schema.FOR_CALL in attributes  # a client's own future
+    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside and not is_paced(attributes)
+    return fired and not awaits(attributes, f"{schema.FOR_SLEEP}|{schema.FOR_SLICED}")
+
+
+def is_paced(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a rate limiter made it wait."""
+    return is_of(attributes, schema.PACKAGE_PACES)
+
+
+def is_of(attributes: Mapping[str, Any], packages: str) -> bool:
+    """Return whether the library's function that it was in is of these packages (schema.PACKAGE_*)."""
+    return re.match(packages, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None
+
+
 def _matches(pattern: str, name: str, module: str) -> bool:
     return re.match(pattern, name) is not None or re.match(pattern, f"{module}.{name}") is not None

@@ -55,6 +55,7 @@ from whywait.analysis.situations.waits.calls_and_limits import (
     by_tasks,
     by_threads,
     consumers,
+    jobs_on_the_loop,
     locks_on_the_loop,
     rate_limits,
     signals,
@@ -89,7 +90,7 @@ _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.R
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, cold_start, stampedes, connecting, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, thread_hops, rate_limits, time_limits, loop_turns, behind, by_threads, pool_situations, callers, repeated_waits, by_tasks, blocking_calls, slow_readers, awaited_answers, spins, computing,
+    holds_one, deadlocks, wait_cycles, cold_start, stampedes, connecting, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, jobs_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, thread_hops, rate_limits, time_limits, loop_turns, behind, by_threads, pool_situations, callers, repeated_waits, by_tasks, blocking_calls, slow_readers, awaited_answers, spins, computing,
     asked_to_collect,
     loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, messages_in_turn, never_ended, unexplained,
 )  # fmt: skip

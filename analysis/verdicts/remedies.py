@@ -25,18 +25,16 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "take it and give it back in a worker thread (a `def` endpoint, asyncio.to_thread)."),
     (FOLLOWED, Situation.HOLDERS_NEED_GIL,
      "The GIL is the bottleneck: those ahead wait for it. Run less Python at once: batch, use fewer threads, or move that "
-     "work to processes; more workers do not help."),
+     "work to processes; more workers do not help.{own}"),
     (FOLLOWED, Situation.HOLDERS_NEED_CPU,
      "The CPUs are the bottleneck: those ahead wait for one. Run fewer threads at once, also inside native libraries, "
-     "raise the CPU quota, or add CPUs; more workers do not help."),
+     "raise the CPU quota, or add CPUs; more workers do not help.{own}"),
     (FOLLOWED, Situation.HOLDERS_NEED_LOOP,
      "The event loop is the bottleneck: those ahead are ready to run, and it runs something else ({doing}). Move that off "
      "the loop (a thread, a process), or cut it into awaits."),
     (FOLLOWED, Situation.HOLDERS_QUEUE,
      "Those ahead wait themselves, for {doing}. Change that first, or wait for it before this is taken."),
-    ((Cause.LOOP_BUSY,), Situation.LOOP_TURNS,
-     "Requests take turns on one event loop, and no turn is long: more worker processes (--workers) share "
-     "them; less work in each request (middlewares, validation, serialisation) shortens all."),
+    ((Cause.LOOP_BUSY,), Situation.LOOP_TURNS, "{how}"),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): {how}create fewer objects at once; gc.freeze() after "
@@ -88,7 +86,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "limit of their own.{own}{pace}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
      "Those ahead compute: do less at once. Join several into one job (batching), {shorter}; a higher "
-     "limit only helps while CPUs are idle."),
+     "limit only helps while CPUs are idle.{own}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
@@ -147,7 +145,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO,), Situation.PAUSE,
      "The code pauses there itself: make the pause shorter, or leave it out. Where it stands for something to be there, await "
      "that itself (a task, a future, an asyncio.Event)."),
-    ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
+    ((Cause.BLOCKING_IO, Cause.POOL_QUEUE, Cause.COMPUTE), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: {how}."),
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
@@ -165,7 +163,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "after an error too (`async with`, `with`, or a release in `finally`). Else hold it for less time, raise the limit where "
      "it is one, or fail sooner."),
     ((Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
-     "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
+     "What is awaited in {where}{what} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
      "cached answer)."),
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another{where}, cost a "
@@ -209,7 +207,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Give each call one native thread ({how}): the calls then run beside each other, as many as there are CPUs; or make one "
      "call for several (a batch)."),
     ((Cause.CPU_WAIT,), Situation.CPU_OTHER_PROCESSES,
-     "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own."),
+     "Move {name} off these CPUs or to a lower priority (nice), or give this service CPUs of its own."),
     ((Cause.CPU_WAIT,), Situation.CPU_SIBLING_PROCESSES,
      "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs."),
     ((Cause.CPU_WAIT,), Situation.CPU_OWN_THREADS,
@@ -218,6 +216,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Limit the threads of native libraries: {how}, so that workers × native threads do not exceed the CPUs."),
     ((Cause.CPU_WAIT,), Situation.CPU_QUOTA,
      "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts for its period."),
+)  # fmt: skip
+_RIVALS: Final = (
+    Situation.CPU_OTHER_PROCESSES, Situation.CPU_SIBLING_PROCESSES, Situation.CPU_OWN_THREADS, Situation.CPU_NATIVE_THREADS,
+    Situation.CPU_QUOTA,
 )  # fmt: skip
 REMEDIES: Final = {(cause, situation): words for causes, situation, words in _TABLE for cause in causes}
 
@@ -238,11 +240,18 @@ class Remedy:
 
 def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
+    first = next((one for one in situations if one.kind in _RIVALS), None)  # of what used the CPUs
+    rival = first if first is not None and first.kind is Situation.CPU_OTHER_PROCESSES else None
     for found in situations:
         of = numbers(found)
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
         like = Cause.LIMITER_WAIT if cause is Cause.LOCK_WAIT and of.get("is_limit") else like
         decides = of.get("of", cause) == cause and of.get("decides", True) and cause not in of.get("but_for", ())
         if decides and (words := REMEDIES.get((like, found.kind))):
+            if found.kind is Situation.HOLDERS_NEED_CPU and rival is not None:
+                words, of = (
+                    f"Those ahead wait for a CPU, which others use. {REMEDIES[Cause.CPU_WAIT, rival.kind]}",
+                    numbers(rival),
+                )
             return Remedy(cause, found.kind, words.format(**of).replace(" ()", "").replace(" (its limit)", ""))
     return Remedy(cause, None, INFO[cause].remedy)

@@ -21,6 +21,7 @@ BUT_UNSEEN: Final = "But clients may have waited where no request shows it."
 UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.REQUEST_IO}  # and whose remedy is theirs
 MOST_REASONS: Final = 3  # in `text`
 MOST_OF_IT: Final = 0.9  # of a cause's time: from this part on, where it passed is told as where all of it did
+_IN_TURN: Final = (Situation.CONSUMER, Situation.BATCHES)
 _AT_PLACES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.REQUEST_IO)  # whose detail is a place
 LEAST_CULPRIT: Final = 0.005  # of a cause's time: less is "0%" of it
 NEARLY: Final = 0.5  # of the first cause's time: from this part on the second one's remedy is told, too
@@ -132,7 +133,8 @@ def _headline(one: Judgement) -> str:
         took += f" felt by clients ({amount(one.handler_ns[0])} and {amount(one.handler_ns[-1])} in the handler)"
     took += "."
     by_phase = ", ".join(f"{amount(ns)} {name}" for name, ns in one.phases)
-    own = f"its own computing{in_brackets(by_phase)}"
+    turns = any(found.of is Cause.COMPUTE and found.kind in _IN_TURN for found in one.situations)
+    own = f"{'computing, for it or those ahead' if turns else 'its own computing'}{in_brackets(by_phase)}"
     if one.reasons:
         return f"{took} On average {one.compute_share:.0%} of that was {own}."
     if Situation.UNEXPLAINED in map(attrgetter("kind"), one.situations):
@@ -242,13 +244,13 @@ _PATTERNS: Final = {
     Situation.STREAMED:
         "{answers:of answer} came in parts: the first after {first_p50_ns:ms} (p50; p99 {first_p99_ns:ms}), the last "
         "{rest_p50_ns:ms} later (p50).",
-    Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.",
+    Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.{less}",
     Situation.POOL_PER_REQUEST:
         "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "
         "for its end.",
     Situation.LOOP_BLOCKED: "{blockers:of request} blocked the loop for {blocked} others.",
     Situation.LOOP_TURNS:
-        "Turns on the event loop: each request waited for {times:.1f} short ones of other requests, {mean_ns:ms} each.",
+        "Turns on the event loop: each request waited for {times:,.0f} short ones of {whose}, {mean_ns:ms} each.",
     Situation.SERIAL_COLLECTION:
         "Results of {job} were ready for {lay_ns:ms} per request in sum, while the thread that collects them waited for "
         "slower ones: handle each as it completes.",

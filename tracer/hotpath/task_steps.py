@@ -66,19 +66,19 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
         now = now or perf_counter_ns()
         loop = here.loop
         if loop is None:
-            return _other_thread(), now
+            return _other_thread(now), now
         # libuv calls its own for sockets, pipes, children and signals; asyncio has a handle for each
         return (None if loop.selects else IO), now
     return current, (current.done_ns or now or perf_counter_ns())
 
 
-def _other_thread() -> OtherThread:
+def _other_thread(now: int) -> OtherThread:
     known = known_thread(threading.get_ident())
     place = user_place(sys._getframe(1).f_back)  # of a thread of C code there may be none
     if place is not None and is_wrapper(place.file):  # its own function is the library's
         place = None
     thread_id = threading.get_native_id()
-    watched = watch_thread(thread_id, perf_counter_ns())  # what it does next, it may do for the next
+    watched = watch_thread(thread_id, now)  # what it does next, it may do for the next
     return OtherThread(place, known.name if known is not None else "", thread_id, watched)
 
 

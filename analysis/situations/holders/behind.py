@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import Cause
@@ -13,7 +14,7 @@ from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import HARDLY, MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN, SHORT_TURN_NS
 from whywait.analysis.situations.what_helps import LESS, called, faster, instead_of, is_lock, limit_of, look_up
-from whywait.analysis.spans.awaited import awaits
+from whywait.analysis.spans.awaited import awaits, is_limit
 from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import amount, named_at
 from whywait.tracer import schema
@@ -86,6 +87,9 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if cause is Cause.LOOP_BUSY and did is Cause.CONNECTION_WAIT:
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
+    for_job = cause is Cause.LOOP_BUSY and _is_job(at)
+    if for_job:
+        doing, says = f"waiting for a job ({doing})", True
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
     if kind is Situation.HOLDERS_COLLECT:
         how = _less(group, chief)
@@ -102,12 +106,14 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     found["is_limit"] = schema.SEMAPHORE in str(wait.get(schema.LOCK_KIND))
     locks = {one.get(schema.LOCK_ID) for one in group.attributes_of(group.of(cause))} - {None}
     found["per_object"] = "" if len(locks) > 1 else ", or use one lock per object instead of one for all"
-    found["own"] = _needs_none(group, cause, wait)
+    found["own"] = _apart(group, cause)
     found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
         at, schema.FOR_SLEEP
     )
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
+    if for_job:
+        del found["did"]  # that is what the job did
     return Pattern(kind, cause, found)
 
 
@@ -118,8 +124,10 @@ def _faster(group: Group, function: str, file: str) -> str:
     return faster("loop", function, file, attributes, name.removeprefix(schema.BLOCK_SPAN_PREFIX))
 
 
-def _needs_none(group: Group, cause: Cause, wait: dict[str, Any]) -> str:
-    """What these requests run in a pool themselves, after " ", where it is so little that it needs no thread."""
+def _apart(group: Group, cause: Cause) -> str:
+    """What these requests run in a pool themselves, after " ", where it is so little that it needs no thread, or hardly one of
+    those; and whether those ahead work for requests that have ended."""
+    (wait,) = group.attributes_of(group.of(cause).nlargest(1, "amount_ns"))
     if schema.POOL_NAME not in wait:
         return ""
     spans = group.own_spans
@@ -128,13 +136,36 @@ def _needs_none(group: Group, cause: Cause, wait: dict[str, Any]) -> str:
     runs = spans[(kinds == schema.KIND_RUN) & attribute(spans, schema.ACTIVITY).isin(jobs)]
     ns = runs["end_ns"] - runs["start_ns"]
     mean_ns = float(ns.sum()) / len(group.requests)
-    if runs.empty or ns.mean() >= SHORT_TURN_NS or mean_ns >= HARDLY * group.means[cause]:
-        return ""
+    after = _for_nobody(group, cause)
+    if runs.empty or mean_ns >= HARDLY * group.means[cause]:
+        return after
     run = sorted(attribute(runs, schema.CODE_FUNCTION).unique())
     said = f"{', '.join(run[:_MOST_NAMED])}{' and others' if len(run) > _MOST_NAMED else ''}"
+    helps = (
+        "as `async def`, or called directly, it needs no thread, and waits for none"
+        if ns.mean() < SHORT_TURN_NS
+        else ("in a small pool of its own it would not wait for those that take longer")
+    )
+    return f" What these requests run there themselves ({said}) takes {amount(mean_ns)} in all: {helps}.{after}"
+
+
+def _for_nobody(group: Group, cause: Cause) -> str:
+    """Whether most of a wait for a worker passed behind jobs of requests that a time limit had sent on, after " "."""
+    waits = group.culprits_of(cause).merge(
+        group.of(cause)[["request_id", "start_ns", "end_ns"]], on=["request_id", "start_ns"]
+    )
+    spans = group.spans[group.spans["trace_id"].isin(waits["culprit_trace_id"])]
+    limited = spans.loc[[is_limit(one) for one in spans["attributes"]]].groupby("trace_id")["end_ns"].max()
+    since = waits["culprit_trace_id"].map(limited)
+    late = (waits["end_ns"] - np.maximum(since, waits["start_ns"])).clip(lower=0) / (
+        waits["end_ns"] - waits["start_ns"]
+    )
+    share = float((waits["ns"] * late).sum()) / max(float(waits["ns"].sum()), 1.0)
+    if share < MIN_HELD:
+        return ""
     return (
-        f" What these requests run there themselves ({said}) takes {amount(mean_ns)} in all: as `async def`, or called directly, it "
-        "needs no thread, and waits for none."
+        f" For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. "
+        "Give what they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
     )
 
 
@@ -156,6 +187,7 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
         return
     did = Cause.GIL_WAIT if gil >= cpu else Cause.CPU_WAIT
     found = {"did": did, "doing": "", "share": ends[did] / known, "how": "", "is_lock": False}
+    found["own"] = _apart(group, cause)
     yield Pattern(Situation(_KIND_OF[did]), cause, found)
 
 
@@ -165,7 +197,16 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
     if every.empty:
         return every, every
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
-    return every, every[every["did"] != ""].assign(kind=every["did"].map(kinds))
+    own = every[every["did"] != ""]
+    of_jobs = [_is_job(group.attributes.get(str(at), {})) for at in own["at"]]
+    waits = pd.Series(of_jobs, own.index, dtype=bool) & (
+        cause is Cause.LOOP_BUSY
+    )  # on the loop, for what runs elsewhere
+    return every, own.assign(kind=own["did"].map(kinds).mask(waits, Situation.HOLDERS_WAIT))
+
+
+def _is_job(attributes: dict[str, Any]) -> bool:
+    return attributes.get(schema.KIND) == schema.KIND_RUN
 
 
 def deadlocks(group: Group) -> Iterator[Pattern]:

@@ -3,23 +3,40 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from whywait.analysis.attribution.culprit_names import is_users
+from whywait.analysis.attribution.culprit_names import is_users, positive_ns
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, SHORT_TURN_NS
+from whywait.analysis.situations.what_helps import FEWER_TASKS, MORE_LOOPS
+from whywait.analysis.text import named_at
+from whywait.tracer import schema
 
 FACTOR: Final = 2  # blocked requests per blocking request, at least
 MOST_HOLDERS: Final = 3
+_WHO: Final = ["culprit", "culprit_file", "culprit_line"]
 
 
 def loop_turns(group: Group) -> Iterator[Pattern]:
-    """Yield how many turns of other requests each waited for, and how long each took, where most of that were short ones."""
+    """Yield how many turns of other requests, or of tasks of no request, each waited for, and how long each took, where most
+    of that were short ones."""
     waits = group.culprits_of(Cause.LOOP_BUSY)
     short = waits[(waits["ns"] < SHORT_TURN_NS) & (waits["culprit_trace_id"] != "")]
     whole_ns = group.means.get(Cause.LOOP_BUSY, 0.0) * group.count
-    if Cause.LOOP_BUSY in group.significant and short["ns"].sum() >= MIN_HELD * whole_ns:
+    if Cause.LOOP_BUSY not in group.significant:
+        return
+    if short["ns"].sum() >= MIN_HELD * whole_ns:
         found = {"times": len(short) / len(group.requests), "mean_ns": float(short["ns"].mean())}
-        yield Pattern(Situation.LOOP_TURNS, Cause.LOOP_BUSY, found)
+        yield Pattern(Situation.LOOP_TURNS, Cause.LOOP_BUSY, {**found, "whose": "other requests", "how": MORE_LOOPS})
+        return
+    own, chief = group.of(Cause.LOOP_BUSY), waits[waits["culprit_trace_id"] == ""].groupby(_WHO)["ns"].sum()
+    turns = own.assign(times=[positive_ns(one.get(schema.BLOCKER_COUNT)) for one in group.attributes_of(own)])
+    turns = turns[(turns["times"] > 1) & (turns["amount_ns"] < SHORT_TURN_NS * turns["times"])]
+    if chief.max() >= MIN_HELD * whole_ns and turns["amount_ns"].sum() >= MIN_HELD * whole_ns:
+        times, ns = float(turns["times"].sum()), float(turns["amount_ns"].sum())
+        at: Any = chief.idxmax()
+        whose = f"tasks of no request ({named_at(*at)})"
+        found = {"times": times / len(group.requests), "mean_ns": ns / times}
+        yield Pattern(Situation.LOOP_TURNS, Cause.LOOP_BUSY, {**found, "whose": whose, "how": FEWER_TASKS})
 
 
 def loop_blocked(group: Group) -> Iterator[Pattern]:

@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.capacity.contention import in_batches
 from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import called, in_thread, instead_of
-from whywait.analysis.spans.awaited import awaits
+from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
+from whywait.analysis.situations.what_helps import awaited_instead, called, in_thread, instead_of
+from whywait.analysis.spans.awaited import awaits, is_limit, is_of, is_paced
 from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
 
@@ -29,6 +30,8 @@ _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
     "its loop)."
 )
+_AT: Final = (schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE)
+_JOB_IN_BLOCK: Final = (schema.KIND_JOB, schema.KIND_BLOCK)
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -53,6 +56,23 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
     unknown = own[(own["evidence"] == Evidence.SAMPLED) & (group.kinds_of(own) == schema.KIND_TASK)]
     if unknown["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
         yield Pattern(Situation.BLOCKS_LOOP, Cause.LOCK_WAIT, {})
+
+
+def jobs_on_the_loop(group: Group) -> Iterator[Pattern]:
+    """Yield whether most of the time that jobs were queued, or computed in processes, passed in calls that waited for them on
+    the event loop, which stands meanwhile."""
+    jobs, blocks = ((group.own_spans[attribute(group.own_spans, schema.KIND) == kind]) for kind in _JOB_IN_BLOCK)
+    within = jobs.merge(
+        blocks, left_on=["trace_id", "parent_id"], right_on=["trace_id", "span_id"], suffixes=("", "_of")
+    )
+    within = within[within["end_ns"] <= within["end_ns_of"]]
+    for cause in (Cause.POOL_QUEUE, Cause.COMPUTE):
+        own = group.of(cause)
+        bare = pd.Series([one.rpartition("/")[2] for one in own["activity_id"]], own.index, dtype=object)
+        own = own[bare.isin(within["span_id"])] if len(within) else own[:0]
+        if own["amount_ns"].sum() >= max(MIN_HELD * group.of(cause)["amount_ns"].sum(), 1):
+            at = within.nlargest(1, "end_ns_of").iloc[0]["attributes_of"]
+            yield Pattern(Situation.BLOCKS_LOOP, cause, {"how": awaited_instead(at)})
 
 
 def consumers(group: Group) -> Iterator[Pattern]:
@@ -109,7 +129,7 @@ def _by_tasks(
 def rate_limits(group: Group) -> Iterator[Pattern]:
     """Yield the rate limiter that made requests wait for most of a cause's time."""
     for cause in _LIMITED:
-        paced = group.most_of(cause, _is_paced)
+        paced = group.most_of(cause, is_paced)
         if len(paced):
             (at,) = group.attributes_of(paced.nlargest(1, "amount_ns"))
             where = f"{at.get(schema.FOR_CALL)} in {at.get(schema.CODE_FUNCTION)}"
@@ -125,8 +145,7 @@ def time_limits(group: Group) -> Iterator[Pattern]:
         own = group.of(cause)
         tasks = (group.attributes.get(key, {}) for key in own["activity_id"])
         limited = [
-            _is_limit(found) or _is_cut(found, task)
-            for found, task in zip(group.attributes_of(own), tasks, strict=True)
+            is_limit(found) or _is_cut(found, task) for found, task in zip(group.attributes_of(own), tasks, strict=True)
         ]
         ended = own.loc[limited]
         if ended["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
@@ -138,7 +157,21 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             task = str(at.get(schema.FOR_TASK) or "")  # of no request: it collects for several
             is_window = task and not found["failed"] and schema.FOR_CALL not in at
             kind = Situation.WINDOW if is_window else Situation.TIME_LIMIT
-            yield Pattern(kind, cause, {**found, "task": task, "limit_ns": limit_ns})
+            yield Pattern(kind, cause, {**found, "task": task, "limit_ns": limit_ns, "what": _begun_in(group, ended)})
+
+
+def _begun_in(group: Group, waits: pd.DataFrame) -> str:
+    """The function of the tasks that were begun for waits that a time limit ended, between commas; "" where there are none."""
+    spans = group.own_spans
+    tasks = spans[attribute(spans, schema.KIND) == schema.KIND_TASK].merge(waits, on="trace_id", suffixes=("", "_of"))
+    inside = (tasks["start_ns"] - tasks["start_ns_of"]).abs() < MIN_MEAN_NS
+    tasks = tasks[inside & (tasks["end_ns"] >= tasks["end_ns_of"]) & (tasks["span_id"] != tasks["activity_id"])]
+    named = [
+        named_at(*(one.get(key) for key in _AT))
+        for one in tasks["attributes"]
+        if is_users(str(one.get(schema.CODE_FILE, "")))
+    ]
+    return f", {max(set(named), key=named.count)}," if named else ""
 
 
 def signals(group: Group) -> Iterator[Pattern]:
@@ -223,13 +256,7 @@ def _of_task(attributes: dict[str, Any]) -> str:
 
 
 def _task(attributes: dict[str, Any]) -> str:
-    return "" if _is_limit(attributes) else str(attributes.get(schema.FOR_TASK, ""))
-
-
-def _is_limit(attributes: dict[str, Any]) -> bool:
-    inside = awaits(attributes, schema.FOR_LIBRARY) or schema.FOR_CALL in attributes  # a client's own future
-    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside and not _is_paced(attributes)
-    return fired and not awaits(attributes, f"{schema.FOR_SLEEP}|{schema.FOR_SLICED}")
+    return "" if is_limit(attributes) else str(attributes.get(schema.FOR_TASK, ""))
 
 
 def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
@@ -242,7 +269,7 @@ def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
 def _is_others(attributes: dict[str, Any]) -> bool:
     """Of a client's library, or woken by a socket: not what a child process takes."""
     by_socket = attributes.get(schema.WAKER_KIND) == schema.WAKER_IO and not awaits(attributes, schema.FOR_CHILD)
-    return by_socket or _is_of(attributes, schema.PACKAGE_CLIENT)
+    return by_socket or is_of(attributes, schema.PACKAGE_CLIENT)
 
 
 def _is_pause(attributes: dict[str, Any]) -> bool:
@@ -251,20 +278,12 @@ def _is_pause(attributes: dict[str, Any]) -> bool:
     )
 
 
-def _is_paced(attributes: dict[str, Any]) -> bool:
-    return _is_of(attributes, schema.PACKAGE_PACES)
-
-
-def _is_of(attributes: dict[str, Any], packages: str) -> bool:
-    return re.match(packages, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None
-
-
 _DECIDE: Final = (
     schema.FOR, schema.FOR_MODULE, schema.FOR_CALL, schema.FOR_PACKAGE, schema.FOR_STEP, schema.FOR_TASK, schema.WAKER_KIND,
 )  # fmt: skip
 _ANSWERS: Final[dict[Situation, Callable[[dict[str, Any]], bool]]] = {
     Situation.LARGE_ANSWER: lambda found: found.get(schema.FOR_STEP) == schema.STEP_BODY,
-    Situation.DATABASE: lambda found: _is_of(found, schema.PACKAGE_DATABASE),
+    Situation.DATABASE: lambda found: is_of(found, schema.PACKAGE_DATABASE),
     Situation.OTHER_SERVICE: _is_others,
     Situation.CHILD_PROCESS: lambda found: awaits(found, schema.FOR_CHILD),
     Situation.PAUSE: _is_pause,

@@ -12,7 +12,7 @@ from tests.analysis.fabricate import Culprit, analysis_of
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.situations.situation import Pattern, Situation
-from whywait.analysis.situations.what_helps import FASTER, instead_of, look_up
+from whywait.analysis.situations.what_helps import FASTER, in_thread, instead_of, look_up
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import remedy
 from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
@@ -353,8 +353,20 @@ def test_who_waits_for_short_turns_of_others_is_not_told_to_move_one_of_them(
     }  # fmt: skip
     found = told(BLOCKED_LOOP.format(cpu=12), {"b": BLOCKED_BY_LONG | others})
     assert (key(found, Cause.LOOP_BUSY) == "loop_busy/loop_turns") is are_short
-    assert ("each request waited for 8.0 short ones of other requests, 1.4 ms each" in found.text) is are_short
+    assert ("each request waited for 8 short ones of other requests, 1.4 ms each" in found.text) is are_short
     assert ("more worker processes" in found.remedy) is are_short
+
+
+@pytest.mark.parametrize(("times", "trace", "are_many"), [(40, "", True), (2, "", False), (40, "b", False)])
+def test_tasks_of_no_request_that_take_short_turns_are_too_many_at_once(
+    times: int, trace: str, *, are_many: bool
+) -> None:
+    blocked = {**BLOCKED_BY_LONG, schema.BLOCKER_TRACE_ID: trace and trace_id(trace), schema.BLOCKER_COUNT: times}
+    at = {schema.BLOCKER_FUNCTION: "enrich", schema.BLOCKER_FILE: "/srv/app.py", schema.BLOCKER_LINE: 9}
+    found = told(BLOCKED_LOOP.format(cpu=12), {"b": blocked | at})
+    said = "each request waited for 40 short ones of tasks of no request (enrich (srv/app.py:9)), 0.28 ms each"
+    assert (said in found.text) is are_many
+    assert ("let few run at once" in found.remedy) is are_many
 
 
 def blocked(awaited: str) -> Verdict:
@@ -401,6 +413,44 @@ def test_what_blocks_the_loop_in_a_call_that_could_do_less_is_told_so(collects: 
     assert else_ in found.remedy
 
 
+JOBS_ON_LOOP = """
+    server GET          |--------------|
+    task   root         |--------------|
+    block  long root    |--------------|             cpu=1
+    job    mine long     |------------|
+    wait   q    mine     |------|                    type=pool_queue
+    run    ran  mine            |-----|              cpu=5
+    wait   w    root     |------------|              type=await waker=mine
+    server OTHER         |-------------|             trace=b
+    task   late          |-------------|             trace=b
+    wait   b    late     |------------|              trace=b type=loop_busy
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({}, "await loop.run_in_executor(pool, ...)"),
+        (
+            {schema.FOR_CALL: "Parallel.__call__", schema.FOR_PACKAGE: "joblib"},
+            "call Parallel.__call__ (joblib) in await",
+        ),
+    ],
+)
+def test_who_waits_on_the_loop_for_jobs_in_processes_is_to_await_them(call: Mapping[str, Any], words: str) -> None:
+    there = {schema.POOL_NAME: schema.POOL_NAME_PROCESSES, schema.PROCESS: True}
+    at = {schema.CODE_FUNCTION: "rank", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    blocked = {**BLOCKED, schema.BLOCKER_TRACE_ID: trace_id("a"), schema.BLOCKER_SPAN_ID: f"{3:016x}"}
+    more = {"long": at | call, "q": OCCUPIED | there, "ran": there | at, "b": blocked}
+    found = told(JOBS_ON_LOOP, more)
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/blocks_loop"
+    assert words in found.remedy
+    # and who waits for that loop is not told that it computes there
+    found = told(JOBS_ON_LOOP, more, "OTHER")
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_wait"
+    assert "waiting for a job" in found.remedy
+
+
 @pytest.mark.parametrize(
     ("cpu_ms", "without_cpu_ms", "wanted"), [(6, 4, Situation.HOLDERS_COMPUTE), (3, 7, Situation.HOLDERS_NEED_CPU)]
 )
@@ -411,6 +461,15 @@ def test_what_computes_on_a_loop_holds_it_while_it_has_no_cpu_too(
     in_python = {schema.GIL_NS: 2 * MS, schema.SAMPLES: 12}
     found = told(picture, {"b": BLOCKED_BY_LONG, "long": in_python})
     assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{wanted}"
+
+
+def test_who_waits_behind_those_that_other_processes_keep_from_a_cpu_is_not_told_to_run_fewer_threads() -> None:
+    rival = {"kind": Situation.CPU_OTHER_PROCESSES, "numbers": {"name": "process backup"}}
+    own = {"kind": Situation.CPU_OWN_THREADS, "numbers": {"name": "resize"}}
+    queue = Pattern(Situation.HOLDERS_NEED_CPU, Cause.POOL_QUEUE, {"own": ""})
+    first, second = (Pattern(one["kind"], None, one["numbers"]) for one in (rival, own))  # type: ignore[arg-type]
+    assert "Move process backup off these CPUs" in remedy(Cause.POOL_QUEUE, (queue, first, second)).text
+    assert "Run fewer threads at once" in remedy(Cause.POOL_QUEUE, (queue, second, first)).text
 
 
 @pytest.mark.parametrize(
@@ -451,11 +510,85 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
         ("loop user's /srv/app.py:pack in copy.deepcopy", "In pack a whole structure is copied each time"),
+        ("loop user's /srv/app.py:pack in jinja2.Environment.from_string", "compile it once, at start-up"),
+        ("loop user's /srv/app.py:pack in django.Template.__init__", "compile it once, at start-up"),
+        ("loop user's /srv/app.py:pack in django.Model.__init__", "Move pack off the event loop"),
+        ("loop user's /srv/app.py:pack in jinja2.Template.render", "In pack a template is rendered"),
         ("thread user's /srv/app.py:pack in sklearn.Pipeline.predict_proba", "ask it once for all rows"),
     ],
 )
 def test_what_makes_computing_faster_depends_on_where_and_whose_it_is(where: str, words: str) -> None:
     assert words in look_up(FASTER, where).format(function="pack")
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_jobs_whose_requests_a_time_limit_sent_on_work_for_nobody(*, limited: bool) -> None:
+    """A limit around a job stops no thread."""
+    found = told(
+        f"""
+        server GET             |----------------------|
+        task   root            |----------------------|
+        wait   w   root        |----------------------|        type=await waker=mine
+        job    mine root       |----------------------|
+        wait   q   mine        |-----------------|             type=pool_queue
+        run    run mine                          |----|        cpu=4
+        server OTHER     |--------|                            trace=b
+        task   root2     |--------|                            trace=b
+        wait   w2  root2 |-----|                               trace=b type=await waker={"timer" if limited else "io"} for=wait_for
+        job    theirs root2 |--------------------|             trace=b
+        run    run2 theirs  |--------------------|             trace=b cpu=0
+        wait   held theirs  |--------------------|             trace=b type=blocking_io for=time.sleep
+        """,
+        {"q": OCCUPIED, "w2": {schema.FOR_MODULE: "asyncio.tasks"}},
+    )  # fmt: skip
+    assert ("those ahead worked for nobody: a time limit had ended" in found.remedy) is limited
+
+
+@pytest.mark.parametrize(("own_ms", "said"), [(3, True), (30, False)])
+def test_who_waits_for_longer_jobs_than_its_own_is_told_of_a_pool_of_its_own(own_ms: int, *, said: bool) -> None:
+    queued, ran = f"|{'-' * 79}|", f"|{'-' * (own_ms - 1)}|"
+    found = told(
+        f"""
+        server GET       |{"-" * (80 + own_ms)}|
+        task   root      |{"-" * (80 + own_ms)}|
+        wait   w   root  |{"-" * (79 + own_ms)}|        type=await waker=mine
+        job    mine root |{"-" * (79 + own_ms)}|
+        wait   q   mine  {queued}                       type=pool_queue
+        run    run mine  {" " * 80}{ran}                cpu={own_ms}
+        server OTHER     {queued}                       trace=b
+        task   root2     {queued}                       trace=b
+        wait   w2  root2 {queued}                       trace=b type=await waker=theirs
+        job    theirs root2{queued}                     trace=b
+        run    run2 theirs {queued}                     trace=b cpu=78
+        """,
+        {"q": OCCUPIED, "mine": {schema.POOL_NAME: "default executor"}, "run": {schema.CODE_FUNCTION: "price_of"}},
+    )  # fmt: skip
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_compute"
+    assert ("(price_of) takes 3.0 ms in all: in a small pool of its own" in found.remedy) is said
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [("ForestClassifier.predict_proba", "n_jobs=1"), ("Pool.get", "Make that shorter, or ask it for less")],
+)
+def test_a_pause_of_a_library_in_a_worker_is_not_the_users_to_make_shorter(call: str, words: str) -> None:
+    at = {schema.FOR: "time.sleep", schema.FOR_MODULE: "time", schema.CODE_FUNCTION: "risk_of"}
+    assert "the code pauses there itself" in in_thread(at)
+    how = in_thread({**at, schema.FOR_CALL: call, schema.FOR_PACKAGE: "sklearn"})
+    assert how.startswith(f"sklearn.{call} pauses there until what it waits for is done.")
+    assert words in how
+
+
+def test_unexplained_time_in_a_librarys_call_is_told_with_what_makes_that_less() -> None:
+    call = {schema.FOR_CALL: "ForestClassifier.predict_proba", schema.FOR_PACKAGE: "sklearn"}
+    at = {schema.CODE_FUNCTION: "risk_of", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    picture = """
+        server GET     |--------------------|
+        task   root    |--------------------|    cpu=1
+        wait   w root   |------------------|     type=await waker=unknown
+    """
+    assert "In risk_of a model is asked" in told(picture, {"w": at | call}).text
+    assert "a model is asked" not in told(picture, {"w": at}).text
 
 
 def test_what_the_holders_did_is_said_in_the_reason() -> None:
@@ -1058,11 +1191,14 @@ def test_a_limit_that_a_time_limit_ended_in_a_task_of_its_own(
     outcome: str, awaited: str, module: str, cause: Cause
 ) -> None:
     at = {schema.CODE_FUNCTION: "charge", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
-    more = {"inner": {schema.OUTCOME: outcome}, "outer": {**at, schema.FOR_MODULE: "asyncio.tasks"}}
+    begun = {schema.CODE_FUNCTION: "reserve", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 3}
+    more = {"inner": {schema.OUTCOME: outcome} | begun, "outer": {**at, schema.FOR_MODULE: "asyncio.tasks"}}
     found = told(CUT, {**more, "place": {**at, schema.FOR: awaited, schema.FOR_MODULE: module}})
     (reason,) = found.judgement.reasons
     assert (reason.cause, reason.remedy.key) == (cause, f"{cause}/time_limit")
     assert ("after an error too (`async with`" in found.remedy) is (cause is Cause.LIMITER_WAIT)
+    if outcome == "ok":  # as under a shield: it goes on
+        assert "What is awaited in charge (srv/app.py:9), reserve (srv/app.py:3), does not come" in found.remedy
 
 
 @pytest.mark.parametrize(("awaited", "is_signal"), [("Barrier.wait", True), ("Condition.wait", False)])

@@ -254,6 +254,7 @@ PLACES: Final[dict[str, Wrap]] = {
     "django.core.handlers.base.BaseHandler.resolve_request": routed(
         lambda args, match: (args[1].method, match.route, match.func)
     ),
+    "sanic.router.Router.get": routed(lambda args, found: (args[2], found[0].path, found[1])),  # under an ASGI server
     "quart.ctx._BaseRequestWebsocketContext.match_request": _quart_route("request_websocket"),  # before Quart 0.23
     "quart.ctx.AppContext.match_request": _quart_route("_request_websocket"),
     "arq.worker.Worker.run_job": _job,

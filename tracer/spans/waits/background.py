@@ -1,4 +1,5 @@
-"""Cuts a wait that a task of no request ended into the waits of that task: the wait's reasons are there. Pure.
+"""Cuts a wait that a task of no request ended into the waits of that task: the wait's reasons are there. One that a thread
+ended is cut where that ended others' waits: till then it worked for them. Pure.
 
 request   |~~~~~~~~~~~~~~~~ future ~~~~~~~~~~~~~~~~~~~~|  ended by batcher
 batcher  ..~~~ wait_for(queue.get()) ~~|--|~~ job ~~|--|
@@ -8,11 +9,10 @@ parts     |~~~~~~~~~ a timer ~~~~~~~~~~|  |~~ job ~~|     each followed by what 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from types import CodeType
 from typing import Final, NamedTuple
 
 from whywait.tracer.host.code_location import Site, is_library, module_of, place_of_code
-from whywait.tracer.records.background import BackgroundJob, BackgroundTask, BackgroundWait
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask, BackgroundWait, OtherThread
 from whywait.tracer.records.loop import Loop
 from whywait.tracer.records.request import ARRIVAL, Activity, Request, Wait, Waker
 from whywait.tracer.schema import FOR_HELD, WAIT_AWAIT
@@ -20,6 +20,7 @@ from whywait.tracer.spans.past import Past, overlapping
 
 _DEEPEST: Final = 8  # tasks that wait for one another
 _MOST: Final = 200  # parts of one wait
+_TURN_NS: Final = 1_000_000  # a thread that ends several waits in less ends them together
 _held: Final = re.compile(FOR_HELD).match
 
 
@@ -28,7 +29,7 @@ class Part(NamedTuple):
 
     wait: Wait
     loop: Loop | None
-    task: CodeType | None = None
+    task: str = ""
     turns: int = 0
 
 
@@ -37,6 +38,8 @@ def followed(wait: Wait, loop: Loop | None, past: Past, mine: Request, depth: in
     by = wait.by
     if isinstance(by, BackgroundJob):
         return [Part(wait._replace(site=_site_of(by, wait.site)), loop)]
+    if isinstance(by, OtherThread) and wait.kind == WAIT_AWAIT and not depth:
+        return _turns_of(by, wait, loop)
     if not isinstance(by, BackgroundTask) or wait.kind != WAIT_AWAIT or depth > _DEEPEST:
         return [Part(wait, loop)]
     if not depth and wait.site is not None and _is_held(wait.site):  # it had what is waited for: a turn, not its work
@@ -45,12 +48,32 @@ def followed(wait: Wait, loop: Loop | None, past: Past, mine: Request, depth: in
     if not own or len(own) > _MOST:
         return [Part(wait, loop)]
     parts = [part for one in _waits_of(own, wait, mine) for part in followed(one, by.loop, past, mine, depth + 1)]
+    name = by.code.co_qualname if by.code is not None else ""
     at = Counter(part.wait.site for part in parts if part.wait.by is not ARRIVAL)
-    parts = [part._replace(task=part.task or by.code, turns=max(part.turns, at[part.wait.site])) for part in parts]
+    parts = [part._replace(task=part.task or name, turns=max(part.turns, at[part.wait.site])) for part in parts]
     last = parts[-1]
     if by.loop is loop and not wait.thread:
         return [*parts[:-1], last._replace(wait=last.wait._replace(end_ns=wait.end_ns), loop=loop)]
     return [*parts, Part(wait._replace(start_ns=wait.cause_ns), loop)]
+
+
+def _turns_of(by: OtherThread, wait: Wait, loop: Loop | None) -> list[Part]:
+    """The wait, cut where the thread ended those of others before it."""
+    cuts = [wait.start_ns]
+    for at, _ in by.marks[1:]:  # the first may be the start of the thread
+        if cuts[-1] + _TURN_NS <= at <= wait.cause_ns - _TURN_NS:
+            cuts.append(at)
+    ends = [*cuts[1:], wait.cause_ns]
+    parts = [
+        wait._replace(
+            start_ns=start_ns, cause_ns=end_ns, end_ns=end_ns,
+            by=by._replace(marks=tuple(mark for mark in by.marks if mark[0] <= end_ns)),
+        )
+        for start_ns, end_ns in zip(cuts, ends, strict=True)
+    ]  # fmt: skip
+    parts[-1] = parts[-1]._replace(by=by, end_ns=wait.end_ns)
+    task = f"thread {by.thread_name}" if len(parts) > 1 else ""
+    return [Part(one, loop, task, len(parts)) for one in parts]
 
 
 def _waits_of(own: Sequence[BackgroundWait], wait: Wait, mine: Request) -> list[Wait]:

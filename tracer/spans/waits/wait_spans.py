@@ -127,7 +127,7 @@ def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int 
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
         around=wait.parent_id if wait.kind == s.WAIT_AWAIT and wait.parent_id != activity.parent_id else 0,
-        task=part.task.co_qualname if part.task is not None else "", turns=part.turns,
+        task=part.task, turns=part.turns,
         lock_id=released.lock if released is not None else 0,
     )  # fmt: skip
     drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)

@@ -12,13 +12,13 @@ import pytest
 from testbed.service import free_port
 from tests.tracer.conftest import Traced
 from tests.tracer.probes.requests.frameworks import WAIT_S, nap
-from tests.tracer.probes.requests.test_frameworks import Asked, assert_behind, assert_felt, told
+from tests.tracer.probes.requests.test_frameworks import Asked, assert_behind, assert_felt, told, under_uvicorn
 from whywait import analysis
 
 numbers = itertools.count()
 
 
-async def sanic() -> Asked:
+def sanic_shop() -> Any:
     package = pytest.importorskip("sanic")
     from sanic.response import json
 
@@ -44,7 +44,15 @@ async def sanic() -> Asked:
     async def broken(_: Any) -> Any:
         raise RuntimeError("broken")
 
-    port = free_port()
+    return app
+
+
+async def sanic_under_uvicorn() -> Asked:
+    return await under_uvicorn(sanic_shop(), free_port())
+
+
+async def sanic() -> Asked:
+    app, port = sanic_shop(), free_port()
     server = await app.create_server("127.0.0.1", port, return_asyncio_server=True, access_log=False)
     await server.startup()
     try:
@@ -88,8 +96,15 @@ async def tornado() -> Asked:
         await server.close_all_connections()
 
 
+SANIC = {
+    "/item/1": "GET /item/<number:int>",
+    "/block": "GET /block",
+    "/worker": "GET /worker",
+    "/broken": "GET /broken",
+}
 NAMES = {
-    sanic: {"/item/1": "GET /item/<number:int>", "/block": "GET /block", "/worker": "GET /worker", "/broken": "GET /broken"},
+    sanic: SANIC,
+    sanic_under_uvicorn: SANIC,
     tornado: {"/item/1": "GET Item", "/block": "GET Block", "/worker": "GET Worker", "/broken": "GET Broken"},
 }  # fmt: skip
 

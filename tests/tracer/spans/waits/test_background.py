@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from whywait.tracer.host.code_location import Place, Site
-from whywait.tracer.records.background import BackgroundJob, BackgroundTask, BackgroundWait
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask, BackgroundWait, OtherThread
 from whywait.tracer.records.request import ARRIVAL, IO, TIMER, Activity, Request, Wait, Waker
 from whywait.tracer.schema import WAIT_AWAIT
 from whywait.tracer.spans.past import Past
@@ -120,11 +120,32 @@ def test_a_part_of_a_job_has_as_large_a_part_of_its_times() -> None:
 
 
 def test_turns_are_counted_by_place_without_what_was_gathered() -> None:
-    worker = task()
+    worker = BackgroundTask(Anything(), until.__code__, LOOP)
     waits = until("iii jjj kkk", {"i": IO, "j": IO, "k": IO}, worker, WAITED)
     parts = followed(wait_for(worker, 0, 11, 11), LOOP, Past(background={id(worker): waits}), MINE)
-    assert [(part.task, part.turns) for part in parts] == [(worker.code, 3)] * 3
+    assert [(part.task, part.turns) for part in parts] == [("until", 3)] * 3
     theirs = Activity(OTHER, None, 0, 0)
     waits = until("aaa bbb ttt", {"a": theirs, "b": theirs, "t": TIMER}, worker)
     parts = followed(wait_for(worker, 0, 11, 11), LOOP, Past(background={id(worker): waits}), MINE)
     assert [part.turns for part in parts] == [1, 1, 1]
+
+
+def test_a_wait_for_a_thread_is_cut_where_that_ended_the_waits_of_others() -> None:
+    marks = ((1_000_000, 0), (4_000_000, 2_900_000), (9_000_000, 7_000_000), (9_100_000, 7_100_000))
+    thread = OtherThread(None, "model", 7, (*marks, (15_000_000, 12_000_000)))
+    wait = wait_for(thread, 2_000_000, 15_000_000, 16_000_000)
+    parts = followed(wait, LOOP, Past(), MINE)
+    times = [(one.wait.start_ns, one.wait.cause_ns, one.wait.end_ns) for one in parts]
+    assert times == [
+        (2_000_000, 4_000_000, 4_000_000), (4_000_000, 9_000_000, 9_000_000), (9_000_000, 15_000_000, 16_000_000)
+    ]  # fmt: skip
+    assert {(one.task, one.turns) for one in parts} == {("thread model", 3)}
+    assert [one.wait.by.marks[-1] for one in parts if isinstance(one.wait.by, OtherThread)] == [
+        marks[1], marks[2], (15_000_000, 12_000_000)
+    ]  # fmt: skip
+
+
+def test_a_thread_that_was_started_for_the_wait_alone_has_no_turns() -> None:
+    thread = OtherThread(None, "model", 7, ((3_000_000, 0), (9_000_000, 5_000_000)))
+    (part,) = followed(wait_for(thread, 1_000_000, 9_000_000, 9_000_000), LOOP, Past(), MINE)
+    assert (part.task, part.turns, part.wait.start_ns) == ("", 1, 1_000_000)
