@@ -12,7 +12,7 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import called, in_thread, instead_of
+from whywait.analysis.situations.what_helps import CHILD, DEADLOCK, called, in_thread, instead_of, late
 from whywait.analysis.spans.awaited import awaits
 from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
@@ -24,6 +24,7 @@ _GIVEN: Final = {
     Cause.LOGGING_WAIT: schema.FOR_THREAD_QUEUE,
     Cause.AWAIT_IO: schema.FOR_SIGNAL,
 }
+_LOOKS_NS: Final = 1_000_000_000  # deadlock_timeout, where it is not set
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
@@ -138,7 +139,14 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             task = str(at.get(schema.FOR_TASK) or "")  # of no request: it collects for several
             is_window = task and not found["failed"] and schema.FOR_CALL not in at
             kind = Situation.WINDOW if is_window else Situation.TIME_LIMIT
+            found["why"] = f" There, {CHILD}." * _is_of_child(group, ended)
             yield Pattern(kind, cause, {**found, "task": task, "limit_ns": limit_ns})
+
+
+def _is_of_child(group: Group, ended: pd.DataFrame) -> bool:
+    """Before Python 3.12 that is awaited in a task of its own, within the `wait_for`."""
+    spans = group.own_spans[group.own_spans["trace_id"].isin(ended["trace_id"])]
+    return any(awaits(found, schema.FOR_CHILD) for found in spans["attributes"])
 
 
 def signals(group: Group) -> Iterator[Pattern]:
@@ -147,6 +155,8 @@ def signals(group: Group) -> Iterator[Pattern]:
         others = cause is Cause.AWAIT_IO  # a request that came later
         if len(group.most_of(cause, lambda found, given=given, others=others: _is_given(found, given, others))):  # type: ignore[misc]
             yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
+    if len(group.most_of(Cause.AWAIT_IO, lambda found: re.match(schema.CALL_FOR_NEWS, called(found)) is not None)):
+        yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": "another client of the server"})
 
 
 def by_threads(group: Group) -> Iterator[Pattern]:
@@ -177,7 +187,17 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
         kinds.append(known[decides])
     by_kind = own["amount_ns"].groupby(pd.Series(kinds, own.index, dtype=object)).sum()
     for kind in by_kind[by_kind * 2 >= own["amount_ns"].sum()].index[:1]:
-        yield Pattern(Situation(str(kind)), Cause.AWAIT_IO, {})
+        (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
+        made = own.loc[[found.get(schema.FOR_STEP) in schema.STEPS_TO_CONNECT for found in group.attributes_of(own)]]
+        anew = made["request_id"].nunique() >= MIN_HELD * len(group.requests)
+        found = {"how": late(longest, anew=anew), "deadlock": DEADLOCK * _looks_for_one(own)}
+        yield Pattern(Situation(str(kind)), Cause.AWAIT_IO, found)
+
+
+def _looks_for_one(own: pd.DataFrame) -> bool:
+    """Whether most of it passed in waits of a second, after which PostgreSQL looks for a deadlock."""
+    whole = (own["end_ns"] - own["start_ns"]).groupby(own["span_id"]).sum()
+    return bool(whole[whole.between(_LOOKS_NS, _LOOKS_NS * 1.05)].sum() >= MIN_HELD * whole.sum())
 
 
 def slow_readers(group: Group) -> Iterator[Pattern]:
