@@ -196,6 +196,8 @@ OTHER_SIDE: Final[Table] = (
     (r"^(?:redis|valkey|coredis)\.",
      "Redis takes this long to answer: it does one command after another, and `redis-cli slowlog get` names those that take long, of "
      "whatever client (scripts, KEYS, whole large values). Ask for less in one command, for a part at a time, or a replica"),
+    (r"^grpc\.", "The other side takes this long to answer: look at what it does meanwhile (its own traces), and how many calls it serves "
+     "at once (max_workers, maximum_concurrent_rpcs). Here: one call for several, fewer at once, and a time limit (timeout=)"),
     (r"", "The other side takes this long to answer: look at what it does meanwhile (its own traces or logs). Here: ask earlier, "
      "beside what does not need the answer (asyncio.gather), less often (a cache), or after the request's own answer, where that does "
      "not need it (a background task); and set a time limit"),

@@ -24,7 +24,6 @@ _GIVEN: Final = {
     Cause.LOGGING_WAIT: schema.FOR_THREAD_QUEUE,
     Cause.AWAIT_IO: schema.FOR_SIGNAL,
 }
-_LOOKS_NS: Final = 1_000_000_000  # deadlock_timeout, where it is not set
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
@@ -139,14 +138,11 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             task = str(at.get(schema.FOR_TASK) or "")  # of no request: it collects for several
             is_window = task and not found["failed"] and schema.FOR_CALL not in at
             kind = Situation.WINDOW if is_window else Situation.TIME_LIMIT
-            found["why"] = f" There, {CHILD}." * _is_of_child(group, ended)
+            own = group.own_spans[
+                group.own_spans["trace_id"].isin(ended["trace_id"])
+            ]  # before Python 3.12 it is another task's
+            found["why"] = f" There, {CHILD}." * any(awaits(one, schema.FOR_CHILD) for one in own["attributes"])
             yield Pattern(kind, cause, {**found, "task": task, "limit_ns": limit_ns})
-
-
-def _is_of_child(group: Group, ended: pd.DataFrame) -> bool:
-    """Before Python 3.12 that is awaited in a task of its own, within the `wait_for`."""
-    spans = group.own_spans[group.own_spans["trace_id"].isin(ended["trace_id"])]
-    return any(awaits(found, schema.FOR_CHILD) for found in spans["attributes"])
 
 
 def signals(group: Group) -> Iterator[Pattern]:
@@ -195,9 +191,9 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
 
 
 def _looks_for_one(own: pd.DataFrame) -> bool:
-    """Whether most of it passed in waits of a second, after which PostgreSQL looks for a deadlock."""
+    """Whether most of it passed in waits of a second, after which PostgreSQL looks for a deadlock (its deadlock_timeout)."""
     whole = (own["end_ns"] - own["start_ns"]).groupby(own["span_id"]).sum()
-    return bool(whole[whole.between(_LOOKS_NS, _LOOKS_NS * 1.05)].sum() >= MIN_HELD * whole.sum())
+    return bool(whole[whole.between(1e9, 1.05e9)].sum() >= MIN_HELD * whole.sum())
 
 
 def slow_readers(group: Group) -> Iterator[Pattern]:

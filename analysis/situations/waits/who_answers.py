@@ -47,23 +47,24 @@ def _where(attributes: dict[str, Any]) -> str:
 
 
 def served_in_turn(group: Group) -> Iterator[Pattern]:
-    """Yield the command of another request for which most waits for a server that does one at a time had to wait: it began
-    before them, and they ended with it."""
+    """Yield the command of other code for which most waits for a server that does one at a time had to wait: it began before
+    them in another request, and they ended with it."""
     if (own := group.most_of(Cause.AWAIT_IO, _in_turn)).empty:
         return
     spans = group.spans[attribute(group.spans, schema.FOR_PACKAGE).str.match(schema.PACKAGE_IN_TURN)]
     spans = spans[[_in_turn(found) for found in spans["attributes"]]].sort_values("end_ns")
     starts, ends = (spans[key].to_numpy(np.int64) for key in ("start_ns", "end_ns"))
     traces, attributes = list(spans["trace_id"]), list(spans["attributes"])
-    behind: Counter[str] = Counter()
+    behind: Counter[tuple[str, str]] = Counter()
     for trace, start, end, ns in own[["trace_id", "start_ns", "end_ns", "amount_ns"]].itertuples(index=False):
         first, last = np.searchsorted(ends, (end + (start - end) * _ENDS_WITH, end + (end - start) * _ENDS_WITH))
         longest = first + int(starts[first:last].argmin()) if last > first else None
         if longest is not None and starts[longest] < start and traces[longest] != trace:
-            behind[f"{attributes[longest][schema.FOR_CALL]} in {_where(attributes[longest])}"] += ns
-    for what, ns in behind.most_common(1):
-        if (share := float(ns / own["amount_ns"].sum())) >= MIN_HELD:
-            yield Pattern(Situation.SERVED_IN_TURN, Cause.AWAIT_IO, {"what": what, "share": share})
+            behind[attributes[longest][schema.FOR_CALL], _where(attributes[longest])] += ns
+    here = {_where(found) for found in group.attributes_of(own)}
+    for (call, where), ns in behind.most_common(1):
+        if (share := float(ns / own["amount_ns"].sum())) >= MIN_HELD and where not in here:
+            yield Pattern(Situation.SERVED_IN_TURN, Cause.AWAIT_IO, {"what": f"{call} in {where}", "share": share})
 
 
 def _in_turn(attributes: dict[str, Any]) -> bool:

@@ -51,13 +51,17 @@ def test_a_service_that_asks_itself_is_told_so(address: str, itself: bool, kind:
     ("bar", "call", "package", "kind"),
     [
         ("|-----------------------------|", "Redis.eval", "redis", "served_in_turn"),
+        ("|-----------------------------|", "Redis.get", "redis", "other_service"),  # the same code: see what it asks
         ("|--------|                     ", "Redis.eval", "redis", "other_service"),  # ended long before
         ("|-----------------------------|", "Redis.blpop", "redis", "other_service"),  # another may be answered
         ("|-----------------------------|", "AsyncClient.get", "httpx", "other_service"),
     ],
 )
 def test_what_a_server_of_one_thing_at_a_time_did_first_is_named(bar: str, call: str, package: str, kind: str) -> None:
-    more = {"w": called("Redis.get", package), "long": called(call, package, "clean")}
+    more = {
+        "w": called("Redis.get", package),
+        "long": called(call, package, "profile" if call == "Redis.get" else "clean"),
+    }
     found = told(TWO.format(bar=bar), more)
     assert found.judgement.reasons[0].remedy.key == f"await_io/{kind}"
     assert ("Make Redis.eval in clean (srv/app.py:18) shorter" in found.remedy) == (kind == "served_in_turn")
