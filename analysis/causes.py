@@ -156,7 +156,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.LOOP_BUSY: CauseInfo(
         "ready to run, while the event loop ran something else", "ready, while the event loop ran something else",
         "Move the named code off the loop (to a thread where it waits or is native code, to a process where it computes in "
-        "Python), or cut it into awaits.",
+        "Python), or cut it into awaits. Where a transport reads (data_received), a library reads a large answer: ask for less at once.",
         ("#e4572e", "#ff8a66"), {schema.WAIT_LOOP_BUSY: "the loop ran {blocker}"}, Culprit.BLOCKER,
         by="blocked by", detail_adds=False,
     ),
@@ -185,8 +185,8 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.INGRESS_WAIT: CauseInfo(
         "arrived, and not yet read by the server", "arrived and not yet read by the server",
-        "Start more workers, or raise the server's limit of connections; where a proxy stamped the request, look at the "
-        "queue between the proxy and this server.",
+        "Start more workers, or raise the server's limit of connections; where a proxy stamped the request, look at the queue before "
+        "this server. What the loop does in C code is not seen (uvloop), as reading a large answer of a database: ask for less at once.",
         ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "arrived, not yet read by the server"}, texture="-",
     ),
     Cause.GPU_QUEUE: CauseInfo(

@@ -207,6 +207,7 @@ FOR_PACKAGE: Final = "whywait.for.package"
 FOR_ADDRESS: Final = "whywait.for.address"  # whom an HTTP client asks: method and host, "GET rates:8080"
 # the user's functions that called the one in which it waits, the nearest first, as "function (file)"
 CALLERS: Final = "whywait.code.callers"
+HOSTS_HERE: Final = ("localhost", "127.0.0.1", "[::1]")  # in it: this machine
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
 FOR_STEP: Final = (
@@ -215,6 +216,7 @@ FOR_STEP: Final = (
 STEP_LOOK_UP: Final = "name look-up"
 STEP_CONNECT: Final = "connect"
 STEP_TLS: Final = "TLS handshake"
+STEPS_TO_CONNECT: Final = (STEP_LOOK_UP, STEP_CONNECT, STEP_TLS)
 STEP_BODY: Final = "body of the answer"  # FOR_STEP: one call gets it, in as many waits as it has parts
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
@@ -235,6 +237,7 @@ PACKAGE_SERVES: Final = (
 )
 # these also where no socket wakes the waiter
 PACKAGE_CLIENT: Final = r"(?:httpx|httpcore|aiohttp|niquests|grpc|openai|anthropic)$"
+PACKAGE_IN_TURN: Final = r"(?:redis|valkey|coredis)\b"  # their server does one command after another
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_LIBRARY: Final = r"(?:asyncio|anyio|threading|queue)\."  # whose waits end by what others do, or by a time limit
 # before Python 3.12 it awaits in a task of its own, which its time limit cancels
@@ -247,6 +250,7 @@ FOR_STREAM: Final = (
     r"(?:.*\.)?(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
 )
 FOR_SENSITIVE: Final = r"asgiref\.sync\.SyncToAsync\."
+OF_WEBSOCKET: Final = r"WS .* connect$"  # of a span's name: a websocket is opened
 OF_MESSAGES: Final = r"WS (?!.* connect$)"  # of a span's name: what is done with one message of a websocket
 FOR_STEP_OF_GENERATOR: Final = r"(?:.*[ .])?_{0,2}next(?:__)?$"  # of a job's function: as of a streamed answer
 FOR_THREAD_GIVES: Final = r"(?:threading\.(?:Event|Condition|Barrier)\.|queue\.)"  # what other threads give: no lock
@@ -262,6 +266,8 @@ FOR_REQUEST_CALLS: Final = (
 )  # fmt: skip
 # FOR_PACKAGE + "." + FOR_CALL: it takes a connection down, and waits for the other side to do so, too
 CALL_CLOSES: Final = r"(?!sqlalchemy\b)\w+\.(?:\w*Connection|\w*Client|ClientSession|Pool|StreamWriter)\.(?:a?close|wait_closed|disconnect)$"
+# the same: Redis answers once another client has given something
+CALL_FOR_NEWS: Final = r"(?:redis|valkey|coredis)\.\w+\.(?:b[lrz]\w+|xread\w*\(block=.*)$"
 # in the module, function and call of a wait: a message to a websocket's client
 FOR_WEBSOCKET_SEND: Final = r"(?i)(?:websocket|ws_stream).*(?:send|drain)"
 FOR_DRAIN: Final = r"asyncio\.streams\.StreamWriter\.drain$"  # until the other side has read enough

@@ -27,6 +27,7 @@ COSTLY: Final = 0.1  # of their time, from which the making of a pool is what to
 COLUMNS: Final = (
     "endpoint", "function", "per_request", "mean_ns", "in_turn", "own_pool_share", "pool_file", "pool_line",
 )  # fmt: skip
+_FELT: Final = 5  # times fewer are told where changes of threads are a reason of their own
 _MAKING: Final = {"startup_ns": schema.WAIT_POOL_STARTUP, "shutdown_ns": schema.WAIT_POOL_SHUTDOWN}
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
 
@@ -42,7 +43,7 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
     if (
         most >= MANY
         and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS
-        and not _hops(group, _in_turn(own))
+        and not _hops(group, _in_turn(group, own))
     ):
         yield Pattern(Situation.MANY_JOBS, None, _many_jobs(group, own.head(1)))
 
@@ -50,7 +51,7 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
 def thread_hops(group: Group) -> Iterator[Pattern]:
     """Yield where very many jobs of a function, awaited one after another (`in_turn`), were most of the requests' time; of
     several such functions, as of a file's open, read and close, all of them."""
-    own = _in_turn(group.jobs)
+    own = _in_turn(group, group.jobs)
     if _hops(group, own):
         found = _many_jobs(group, own) | {"where": _where_awaited(group, own)}
         if group.means.get(Cause.COMPUTE, 0.0) > found["per_request"] * HOP_NS:
@@ -75,11 +76,12 @@ def _where_awaited(group: Group, own: pd.DataFrame) -> str:
     return ""
 
 
-def _in_turn(jobs: pd.DataFrame) -> pd.DataFrame:
+def _in_turn(group: Group, jobs: pd.DataFrame) -> pd.DataFrame:
     """Those of the functions that are as many as the chief one, as of a row's execute, fetch and close: if all are very many."""
     own = jobs[jobs["in_turn"].astype(bool)]
     own = own[own["per_request"] >= ALIKE * own["per_request"].max()]
-    chosen: pd.DataFrame = own if own["per_request"].sum() >= MANY_HOPS else own.head(0)
+    many = MANY_HOPS / _FELT if Cause.LOOP_WAKEUP in group.significant else MANY_HOPS
+    chosen: pd.DataFrame = own if own["per_request"].sum() >= many else own.head(0)
     return chosen.sort_values("per_request", ascending=False, kind="stable")
 
 
@@ -91,10 +93,8 @@ def _many_jobs(group: Group, own: pd.DataFrame) -> dict[str, Any]:
     per_request = float(own["per_request"].sum())
     blocks = group.means.get(Cause.BLOCKING_IO, 0.0) > group.means.get(Cause.COMPUTE, 0.0)
     steps = own["function"].astype(str).str.match(schema.FOR_STEP_OF_GENERATOR)
-    names = [
-        f"{one} (a generator's step)" if is_step else str(one)
-        for one, is_step in zip(own["function"], steps, strict=True)
-    ]
+    own_names = own["function"].astype(str).where(~steps, own["function"].astype(str) + " (a generator's step)")
+    names = [*own_names.unique()]  # one may run in many pools, as in one for each request
     return {
         "function": " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))), "per_request": per_request,
         "mean_ns": float((own["per_request"] * own["mean_ns"]).sum()) / per_request,

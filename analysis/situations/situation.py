@@ -56,6 +56,8 @@ class Situation(StrEnum):
     STAMPEDE = "stampede"
     CLIENT_PER_REQUEST = "client_per_request"
     CONNECTS = "connects"
+    ASKS_ITSELF = "asks_itself"
+    SERVED_IN_TURN = "served_in_turn"
     CONSUMER = "consumer"
     BATCHES = "batches"
     MESSAGES_IN_TURN = "messages_in_turn"

@@ -73,7 +73,10 @@ INSTEAD_OF_CALL: Final[Table] = (
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
 _SHORTER: Final = "Make that shorter, or ask it for less"
-CHILD: Final = "the child process takes this time: make it shorter, or keep one running that takes work"
+CHILD: Final = ("the child process takes this time: make it shorter, or keep one running that takes work; and read what it writes into "
+                "a pipe while it runs (communicate(), not wait()), as it stops where the pipe is full")  # fmt: skip
+DEADLOCK: Final = (". These waits end after 1 s, as PostgreSQL's look for deadlocks does (deadlock_timeout; its log tells them): let all "
+                   "transactions change rows in one order, as of their ids, so that no two wait for each other")  # fmt: skip
 # pattern of a blocking call in a worker thread, after the library's function that the user's code called -> what makes it
 # shorter
 IN_THREAD: Final[Table] = (
@@ -174,7 +177,9 @@ ONCE: Final[Table] = (
     (r"^sqlalchemy\.\w*Session\.(?:commit|refresh)",
      "Commit once, after the last one: each commit is a round trip or more, and each object is loaded anew when it is used "
      "after it (expire_on_commit=False of the sessionmaker keeps it; flush() sends without an end of the transaction)"),
-    (r"^(?:sqlalchemy|sqlmodel|tortoise|advanced_alchemy)",
+    (r"^tortoise", f"{_IF_APART}ask or write once for all: prefetch_related(...) of the first query, or one filter(..._in=[...]); "
+     "bulk_create(...) of a list of them, or bulk_update, in one transaction (in_transaction)"),
+    (r"^(?:sqlalchemy|sqlmodel|advanced_alchemy)",
      f"{_IF_APART}ask once for all: one query that loads what belongs to each (options(selectinload(...)), a join), or one with "
      "`IN (...)`. One session answers one query at a time, so gather over it does not help"),
     (r"^asyncpg\.\w*Cursor|^psycopg\.\w*ServerCursor",
@@ -193,6 +198,17 @@ ONCE: Final[Table] = (
      "tries again after each conflict, is one in a script (EVAL)"),
     (r"^(?:httpx|aiohttp)\.", f"{_IF_APART}{_TOGETHER}. Where they are one call that is redirected, ask its final address"),
     (r"", f"{_IF_APART}{_TOGETHER}"),
+)  # fmt: skip
+# pattern of what is awaited of others, after its package -> what helps
+OTHER_SIDE: Final[Table] = (
+    (r"^(?:redis|valkey|coredis)\.",
+     "Redis takes this long to answer: it does one command after another, and `redis-cli slowlog get` names those that take long, of "
+     "whatever client (scripts, KEYS, whole large values). Ask for less in one command, for a part at a time, or a replica"),
+    (r"^grpc\.", "The other side takes this long to answer: look at what it does meanwhile (its own traces), and how many calls it serves "
+     "at once (max_workers, maximum_concurrent_rpcs). Here: one call for several, fewer at once, and a time limit (timeout=)"),
+    (r"", "The other side takes this long to answer: look at what it does meanwhile (its own traces or logs). Here: ask earlier, "
+     "beside what does not need the answer (asyncio.gather), less often (a cache), or after the request's own answer, where that does "
+     "not need it (a background task); and set a time limit"),
 )  # fmt: skip
 # pattern of the call that makes a connection, after its package -> how its connections are kept
 KEPT: Final[Table] = (
@@ -235,6 +251,7 @@ class Use(StrEnum):
 
     DATABASE = "database"
     CLIENT = "client"
+    WEBSOCKET = "websocket"
     OTHER = "other"
 
 
@@ -243,6 +260,7 @@ HOLDS_LESS: Final = {
     Use.DATABASE: ", and the database works there meanwhile: make that shorter (its plan, by EXPLAIN; whether it waits for a lock, "
                   "as of a row that another transaction changed)",
     Use.CLIENT: ", and are in use there: make what is asked shorter, or ask less often (a cache, one question for several)",
+    Use.WEBSOCKET: ", while its websocket is open: take one there for each message (`async with`), and not as its dependency",
     Use.OTHER: ": do less there while one is held (acquire it later, release it sooner)",
 }  # fmt: skip
 _WHERE: Final = (schema.LOCK_KIND, schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
@@ -319,6 +337,12 @@ def awaited_instead(attributes: Mapping[str, Any]) -> str:
     if call := attributes.get(schema.FOR_CALL):
         return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
     return look_up(INSTEAD, "concurrent.futures")
+
+
+def late(attributes: Mapping[str, Any], *, anew: bool) -> str:
+    """Return what to do about a late answer to a wait with these attributes, and whether requests connect anew for it."""
+    keep = f". Most requests make a connection first, and wait for its greeting or log-in, too. {look_up(KEPT, called(attributes))}"
+    return look_up(OTHER_SIDE, called(attributes)) + keep * anew
 
 
 def called(attributes: Mapping[str, Any], key: str = schema.FOR_CALL, of: str = schema.FOR_PACKAGE) -> str:

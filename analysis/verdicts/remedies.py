@@ -14,6 +14,12 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.CONNECTION_WAIT,), Situation.HOLDS_ONE,
      "Break the cycle: hand the connection (or session) that is held to {at}, instead of acquiring a second one there. A "
      "larger pool only moves the number of requests at which they all stop."),
+    (tuple(Cause), Situation.ASKS_ITSELF,
+     "Call the function that answers there, in place of asking this service over HTTP in {where}: each such request keeps a worker, "
+     "or a place, while its answer needs another one, and where all have begun so, none goes on before a time limit."),
+    ((Cause.AWAIT_IO,), Situation.SERVED_IN_TURN,
+     "Make {what} shorter, or ask it in parts, so that others are answered in between; or let a server of its own (a replica) do "
+     "it. What waits for it here is not slow itself, and more connections do not help."),
     ((Cause.POOL_QUEUE,), Situation.HOLDS_ONE,
      "Break the cycle: a job of this pool waits in {at} for another job of the same pool. Give the inner jobs a pool of "
      "their own, or call them directly there. A larger pool only moves the number of requests at which they all stop."),
@@ -136,11 +142,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "The answer has begun, and its body takes this long: ask for less (fields, pages, compression), or use its parts as they "
      "come (the client's stream), where the other side cannot make it faster."),
     ((Cause.AWAIT_IO,), Situation.DATABASE,
-     "The database takes this long: look at the statement's plan (EXPLAIN), and whether it waits for a lock, as of a row "
-     "that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside."),
-    ((Cause.AWAIT_IO,), Situation.OTHER_SERVICE,
-     "The other side takes this long to answer: look at what it does meanwhile (its own traces or logs). Here: ask earlier, beside "
-     "what does not need the answer (asyncio.gather), or less often (a cache), and set a time limit."),
+     "The database takes this long: look at the statement's plan (EXPLAIN), at how much it returns (pages, sums), and whether it waits "
+     "for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside{deadlock}."),
+    ((Cause.AWAIT_IO,), Situation.OTHER_SERVICE, "{how}."),
     ((Cause.AWAIT_IO,), Situation.CHILD_PROCESS, f"{CHILD[0].upper()}{CHILD[1:]}."),
     ((Cause.AWAIT_IO,), Situation.PAUSE,
      "The code pauses there itself: make the pause shorter, or leave it out. Where it stands for something to be there, await "
@@ -164,7 +168,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "it is one, or fail sooner."),
     ((Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
      "What is awaited in {where}{what} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
-     "cached answer)."),
+     "cached answer).{why}"),
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another{where}, cost a "
      "change of threads each. Read a file at once or in large parts; ask a database once for all; stream in larger chunks, or from an "

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.host.names.app_name import app_packages
-from whywait.tracer.host.names.asked_address import CLIENTS, asked_address, asks
+from whywait.tracer.host.names.asked_address import CLIENTS, asked_address, asks, sent_command
 from whywait.tracer.host.written_code import called_name, pause_of
 from whywait.tracer.schema import INSTALLED_APP, MIDDLEWARE, STEP_BODY, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
 
@@ -70,6 +70,7 @@ _HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_genera
 # what users know of a library in place of the function that they reach
 _SAID = {
     "greenlet_spawn": "awaitable_attrs, a lazy load", "FlowControlMixin._drain_helper": "StreamWriter.drain",
+    "_UnaryResponseMixin.__await__": "UnaryUnaryMultiCallable.__call__",
     # the tasks in which asyncio.subprocess does it
     "Process._read_stream": "Process.communicate", "Process._feed_stdin": "Process.communicate",
 }  # fmt: skip
@@ -417,6 +418,8 @@ def _site_of(coroutine: Any) -> Site | None:
             call = _SAID.get(call, call).partition(".<locals>")[0]
             owner, _, name = call.rpartition(".")
             call = owner if name.startswith("__") else call  # "__anext__" says nothing
+            if name == "execute_command":  # no frame is left of the method that the user called
+                call = f"{owner}.{sent_command(coroutine, called) or name}"
         step = "" if sleeper is None else pause_at(sleeper)
         if making is not None:
             step = _step(making.co_name)

@@ -12,7 +12,7 @@ from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import HOLDS_LESS, Use
 from whywait.analysis.text import named_at, place
-from whywait.tracer.schema import FOR_PACKAGE, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
+from whywait.tracer.schema import FOR_PACKAGE, OF_WEBSOCKET, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
 
 
 def holds_one(group: Group) -> Iterator[Pattern]:
@@ -70,10 +70,13 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     at: Any = by_place.idxmax()
     holder = named_at(at[0], at[1], int(at[2]))
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
-    less = HOLDS_LESS[_in_use(group, waits)]
-    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": less}
     chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
     ends_ns = group.spans[group.spans["trace_id"].isin(chief["culprit_trace_id"])].groupby("trace_id")["end_ns"].max()
     over = chief["culprit_trace_id"].map(ends_ns) < chief["start_ns"]
     kept = chief.loc[over, "ns"].sum() >= MIN_HELD * waits["amount_ns"].sum()
-    yield Pattern(Situation.HELD_AFTERWARDS if kept else Situation.CONNECTIONS_HELD, None, said)
+    sockets = group.spans.loc[group.spans["name"].str.match(OF_WEBSOCKET), "trace_id"]
+    in_use = Use.WEBSOCKET if kept and chief["culprit_trace_id"].isin(sockets).all() else _in_use(group, waits)
+    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": HOLDS_LESS[in_use]}
+    yield Pattern(
+        Situation.HELD_AFTERWARDS if kept and in_use is not Use.WEBSOCKET else Situation.CONNECTIONS_HELD, None, said
+    )

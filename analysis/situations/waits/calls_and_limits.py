@@ -13,7 +13,7 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
-from whywait.analysis.situations.what_helps import awaited_instead, called, in_thread, instead_of
+from whywait.analysis.situations.what_helps import CHILD, DEADLOCK, awaited_instead, called, in_thread, instead_of, late
 from whywait.analysis.spans.awaited import awaits, is_limit, is_of, is_paced
 from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
@@ -157,7 +157,10 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             task = str(at.get(schema.FOR_TASK) or "")  # of no request: it collects for several
             is_window = task and not found["failed"] and schema.FOR_CALL not in at
             kind = Situation.WINDOW if is_window else Situation.TIME_LIMIT
-            yield Pattern(kind, cause, {**found, "task": task, "limit_ns": limit_ns, "what": _begun_in(group, ended)})
+            of_them = group.own_spans["trace_id"].isin(ended["trace_id"])  # before Python 3.12 it is another task's
+            on_child = any(awaits(one, schema.FOR_CHILD) for one in group.own_spans.loc[of_them, "attributes"])
+            said = {"why": f" There, {CHILD}." * on_child, "what": _begun_in(group, ended)}
+            yield Pattern(kind, cause, {**found, **said, "task": task, "limit_ns": limit_ns})
 
 
 def _begun_in(group: Group, waits: pd.DataFrame) -> str:
@@ -180,6 +183,8 @@ def signals(group: Group) -> Iterator[Pattern]:
         others = cause is Cause.AWAIT_IO  # a request that came later
         if len(group.most_of(cause, lambda found, given=given, others=others: _is_given(found, given, others))):  # type: ignore[misc]
             yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
+    if len(group.most_of(Cause.AWAIT_IO, lambda found: re.match(schema.CALL_FOR_NEWS, called(found)) is not None)):
+        yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": "another client of the server"})
 
 
 def by_threads(group: Group) -> Iterator[Pattern]:
@@ -210,7 +215,17 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
         kinds.append(known[decides])
     by_kind = own["amount_ns"].groupby(pd.Series(kinds, own.index, dtype=object)).sum()
     for kind in by_kind[by_kind * 2 >= own["amount_ns"].sum()].index[:1]:
-        yield Pattern(Situation(str(kind)), Cause.AWAIT_IO, {})
+        (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
+        made = own.loc[[found.get(schema.FOR_STEP) in schema.STEPS_TO_CONNECT for found in group.attributes_of(own)]]
+        anew = made["request_id"].nunique() >= MIN_HELD * len(group.requests)
+        found = {"how": late(longest, anew=anew), "deadlock": DEADLOCK * _looks_for_one(own)}
+        yield Pattern(Situation(str(kind)), Cause.AWAIT_IO, found)
+
+
+def _looks_for_one(own: pd.DataFrame) -> bool:
+    """Whether most of it passed in waits of a second, after which PostgreSQL looks for a deadlock (its deadlock_timeout)."""
+    whole = (own["end_ns"] - own["start_ns"]).groupby(own["span_id"]).sum()
+    return bool(whole[whole.between(1e9, 1.05e9)].sum() >= MIN_HELD * whole.sum())
 
 
 def slow_readers(group: Group) -> Iterator[Pattern]:

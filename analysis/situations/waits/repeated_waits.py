@@ -8,7 +8,7 @@ paced       |part|---|part|---|part|---|part|               pauses of a loop tha
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +29,6 @@ from whywait.analysis.situations.what_helps import ONCE, look_up
 from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
 
-_CONNECTING: Final = (schema.STEP_LOOK_UP, schema.STEP_CONNECT, schema.STEP_TLS)  # who sleeps there tries again
-
 
 def repeated_waits(group: Group) -> Iterator[Pattern]:
     """Yield what requests awaited many times in turn, where another order could save a significant time."""
@@ -41,7 +39,9 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
             continue
         turns = _turns(_described(group, own), "activity_id", "turn")
         grows = _grow(turns)
-        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | turns["step"].isin(_CONNECTING)
+        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | turns["step"].isin(
+            schema.STEPS_TO_CONNECT
+        )  # who sleeps there tries again
         pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)

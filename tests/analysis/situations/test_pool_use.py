@@ -35,10 +35,24 @@ def of_pools(*pools: int, cause: str = "pool_startup") -> Analysis:
     return made
 
 
+def test_a_function_in_a_pool_of_each_request_is_named_once() -> None:
+    one = analysis_of({"GET /a": [{"loop_wakeup": 200}] * 2}, jobs={"GET /a": [{schema.COUNT: 60}]})
+    is_job = one.spans["attributes"].map(lambda attributes: attributes[schema.KIND] == schema.KIND_JOB)
+    one.spans.loc[is_job, "end_ns"] = one.spans.loc[is_job, "start_ns"] + 150 * MS
+    pools = iter(("own-1", "own-2"))
+    one.spans["attributes"] = [
+        found | ({schema.POOL_NAME: next(pools)} if job else {})
+        for found, job in zip(one.spans["attributes"], is_job, strict=True)
+    ]
+    (judged,) = judge(one)
+    (found,) = (numbers(one) for one in judged.situations if one.kind is Situation.THREAD_HOPS)
+    assert (found["function"], found["per_request"]) == ("predict", 60)
+
+
 @pytest.mark.parametrize(
     ("functions", "each", "is_told"),
     [(("open", "read", "close"), 150, True), (("open",), 150, False), (("execute", "fetch", "close"), 40, True),
-     (("execute", "fetch", "close"), 30, False)],
+     (("execute", "fetch", "close"), 6, False)],
 )  # fmt: skip
 def test_very_many_jobs_in_turn_of_several_functions_are_told_together(
     functions: tuple[str, ...], each: int, *, is_told: bool

@@ -266,3 +266,28 @@ def test_what_the_user_wrote_is_named_and_not_the_private_method_that_it_made() 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "made_up_client", module)
         assert site_of(ask()).call == "Client.get"
+
+
+REDIS = """
+class Redis:
+    async def execute_command(self, *args, **options):
+        await args[-1].wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "call"),
+    [
+        (("GET", "user:7"), "Redis.get"),
+        ((b"XREAD", b"BLOCK", 500, b"STREAMS"), "Redis.xread(block=...)"),
+        (("XREAD", "STREAMS"), "Redis.xread"),
+        (("CLIENT LIST",), "Redis.client"),
+        (("a secret:7 BLOCK",), "Redis.a"),
+        (("?",), "Redis.execute_command"),
+        ((7,), "Redis.execute_command"),
+    ],
+)
+def test_a_command_of_redis_is_named_as_the_method_that_the_user_called(given: tuple[Any, ...], call: str) -> None:
+    client = compiled(REDIS, INSTALLED.replace("client/core", "redis/asyncio/client"))["Redis"]()
+    found = site_of(user(client.execute_command(*given, asyncio.Event())))
+    assert (found.call, found.package, found.address) == (call, "redis", "")

@@ -1,4 +1,5 @@
-"""The address that a client's call asks, as its own frame has it: a method and a host, never a path or a query."""
+"""What a client's call asks, as its own frame has it: a method and a host, never a path or a query; or a command of Redis,
+never its key or values."""
 
 from contextlib import suppress
 from types import CodeType, FrameType
@@ -28,6 +29,19 @@ def asked_address(frame: FrameType) -> str:
         host, port = _text(getattr(url, "hostname", None) or getattr(url, "host", "")), url.port
         said = f"[{host}]" if ":" in host else host
         return f"{_text(method).upper()} {said}" + ("" if port in _USUAL_PORTS else f":{port}") if host else ""
+    return ""
+
+
+def sent_command(coroutine: Any, code: CodeType) -> str:
+    """Return the command that this function of a Redis client, in a chain of awaits, sends, as its method: "get",
+    "xread(block=...)"; "" where it does not show. A place in the code is asked once."""
+    with suppress(Exception):
+        while coroutine.cr_code is not code:
+            coroutine = coroutine.cr_await
+        command, *given = coroutine.cr_frame.f_locals["args"]
+        name = _text(command).partition(" ")[0].lower()
+        blocks = name.startswith("xread") and ("BLOCK" in given or b"BLOCK" in given)
+        return name + "(block=...)" * blocks if name.isalpha() else ""
     return ""
 
 

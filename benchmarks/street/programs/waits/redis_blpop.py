@@ -4,7 +4,7 @@
 endpoint = "GET /answer"
 cause = "await_io"
 culprit = "wait_for_answer"
-remedy = "await_io"
+remedy = "await_io/signal"
 load = [{path = "/answer", n = 15, clients = 3}]
 needs = ["redis"]
 """
