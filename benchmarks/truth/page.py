@@ -248,7 +248,8 @@ def _rules() -> Iterator[str]:
     yield "  stack with it all the while), of the right other request where it was another's; **file:line** lies within it."
     yield "- **Phase** (computing faults whose library has an adapter): the phase told first is the true one."
     yield "- **Accused falsely**: the verdict names a cause for a healthy endpoint, which takes at least 5% of its wall time"
-    yield "  and 1 ms per request (the verdict's own floor), and the benchmark's own figures do not confirm it."
+    yield "  and 1 ms per request (the verdict's own floor), and the benchmark's own figures do not confirm it. They confirm"
+    yield "  that the loop was busy where the collector of garbage stopped it for that long."
     for line in (baselines.__doc__ or "").splitlines()[2:]:
         if line.startswith("* "):
             yield f"- {line[2:]}"

@@ -189,7 +189,10 @@ def _nulls(records: Sequence[Record]) -> Table:
     verdicts = [one for one in records if one["kind"] == "null verdict"]
 
     def false_of(verdict: Record) -> dict[str, int]:
-        kernel = {Cause.CPU_WAIT: "queued_ns", Cause.GIL_WAIT: "gil_ns", Cause.GC_PAUSE: "gc_ns"}
+        kernel = {
+            Cause.CPU_WAIT: "queued_ns", Cause.GIL_WAIT: "gil_ns", Cause.GC_PAUSE: "gc_ns",
+            Cause.LOOP_BUSY: "gc_ns",  # the collector stops the loop for all: within one request, and before the others
+        }  # fmt: skip
         return {
             cause: ns
             for cause, ns in verdict["accused"].items()

@@ -75,8 +75,8 @@ async def pickling(ms: float) -> list[Part]:
     pickled.clear()
     with trace.get_tracer(SCOPE).start_as_current_span("open_parcel"):
         await asyncio.get_running_loop().run_in_executor(kept["processes"], open_parcel, Parcel(ms / 1_000))
-    # nobody looks at the stack of the thread that pickles: the place is where the job was submitted
-    to_blame = who(open_parcel, within=(who(pickling.inject),))
+    # where the job was submitted, or what computes in the pool's thread that pickles
+    to_blame = who(open_parcel, within=tuple(map(who, (pickling.inject, Parcel.__reduce__, wrap_up, spin))))
     return [Part(Cause.COMPUTE, sum(cpu_ns for _, cpu_ns in pickled), to_blame)]
 
 
