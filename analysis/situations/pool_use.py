@@ -16,7 +16,16 @@ from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import ALIKE, HOP_NS, MANY_HOPS, MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, SAVES
+from whywait.analysis.situations.thresholds import (
+    ALIKE,
+    HOP_NS,
+    MANY_HOPS,
+    MIN_HELD,
+    MIN_KNOWN,
+    MIN_MEAN_NS,
+    SAVES,
+    SHORT_TURN_NS,
+)  # fmt: skip
 from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.text import in_brackets, named_at, place
 from whywait.tracer import schema
@@ -54,9 +63,16 @@ def thread_hops(group: Group) -> Iterator[Pattern]:
     own = _in_turn(group, group.jobs)
     if _hops(group, own):
         found = _many_jobs(group, own) | {"where": _where_awaited(group, own)}
-        if group.means.get(Cause.COMPUTE, 0.0) > found["per_request"] * HOP_NS:
-            found["but_for"] = (Cause.COMPUTE,)
+        computes = group.means.get(Cause.COMPUTE, 0.0) > found["per_request"] * HOP_NS
+        found["but_for"] = (Cause.COMPUTE,) * computes + (Cause.LOOP_BUSY,) * _behind_others(group)
         yield Pattern(Situation.THREAD_HOPS, None, found)
+
+
+def _behind_others(group: Group) -> bool:
+    """Whether most of the waits for the loop were for others that held it for long, which fewer jobs would meet, too."""
+    waits = group.culprits_of(Cause.LOOP_BUSY)
+    long = waits[waits["by_other"] & (waits["ns"] >= SHORT_TURN_NS)]
+    return bool(len(long) and long["ns"].sum() >= MIN_HELD * waits["ns"].sum())
 
 
 def _where_awaited(group: Group, own: pd.DataFrame) -> str:
