@@ -219,15 +219,21 @@ def place_of_frame(frame: FrameType) -> Place:
 
 
 _ASGI: Final = frozenset({"scope", "receive", "send"})
-_DJANGO: Final = "convert_exception_to_response.<locals>.inner"  # around each of its middlewares, and around the view
+_DJANGO: Final = ("django", "asgiref")
 
 
-def _is_next(code: CodeType | None) -> bool:
+def is_middleware_of_django(code: CodeType) -> bool:
+    """Whether a function calls what Django gives to its middlewares, the rest of the application."""
+    return "get_response" in code.co_freevars or "get_response" in code.co_names
+
+
+def _is_next(code: CodeType | None, user: CodeType) -> bool:
     """Whether a function that one of the user's calls is the next application: the user's is a middleware, and what the
     libraries within it do is not its work."""
     if code is None or not is_library(code.co_filename):
         return False
-    return _ASGI.issubset(code.co_varnames[: code.co_argcount]) or code.co_qualname == _DJANGO
+    is_asgi = _ASGI.issubset(code.co_varnames[: code.co_argcount])
+    return is_asgi or (package_of(code.co_filename) in _DJANGO and is_middleware_of_django(user))
 
 
 def user_place(frame: FrameType | None) -> Place | None:
@@ -247,7 +253,7 @@ def user_place(frame: FrameType | None) -> Place | None:
     while frame is not None and depth < _MAX_DEPTH:
         code = frame.f_code
         if not is_library(code.co_filename):
-            if not _is_next(called):
+            if not _is_next(called, code):
                 return place_of_frame(frame)
             called, frame = code, frame.f_back
             depth += 1
@@ -276,7 +282,7 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | No
     asking: FrameType | None = None
     step, pings = "", False  # a pool asks whether a connection that it has still answers
     for _ in range(_MAX_DEPTH):
-        if frame is None or not (is_library((code := frame.f_code).co_filename) or _is_next(called)):
+        if frame is None or not (is_library((code := frame.f_code).co_filename) or _is_next(called, code)):
             break
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             return "", "", "", None
@@ -508,7 +514,7 @@ def _suspended(
         if not about & _LIBRARY:
             called, making, asking = None, None, None
             users.append(frame)
-        elif users and called is None and _is_next(frame.f_code):
+        elif users and called is None and _is_next(frame.f_code, users[-1].f_code):
             users.clear()
             continue
         elif _step(frame.f_code.co_name):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from whywait.tracer import schema as s
-from whywait.tracer.host.code_location import Place, is_library
+from whywait.tracer.host.code_location import Place, is_library, is_middleware_of_django
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Ran
 from whywait.tracer.records.decision import WHY_ALL
@@ -99,7 +99,7 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     elif job.start_ns:
         _add_run(drawing, job, started_ns, ended_ns)
     about = AboutJob(
-        job.span_id, _spawner(drawing, job), small, place_of(job.code),
+        job.span_id, _spawner(drawing, job), small, _place_of(job),
         job.outcome if job.start_ns else s.OUTCOME_CANCELLED, job.pool, job.pool_age_ns, items=job.items,
     )  # fmt: skip
     drawing.made.append(
@@ -119,7 +119,7 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
         if cpu_ns >= _COMPUTED_NS or off_cpu.called:
             off_cpu = _for_whom(job, off_cpu, started_ns, ended_ns)
     about = AboutRun(
-        job.span_id, off_cpu, place_of(job.code), _small_phases(drawing, job),
+        job.span_id, off_cpu, _place_of(job), _small_phases(drawing, job),
         (job.thread_id, job.thread_name),
     )  # fmt: skip
     drawing.made.append(
@@ -129,7 +129,7 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
 
 def _for_whom(job: Job, off_cpu: OffCpu, started_ns: int, ended_ns: int) -> OffCpu:
     """Names the user's code that waits for what only a library computed, and for that in which it only slept."""
-    known = [one.place for one in off_cpu.ran] if off_cpu.ran else [place_of(job.code)]
+    known = [one.place for one in off_cpu.ran] if off_cpu.ran else [_place_of(job)]
     computes = max(job.cpu_ns, 0) >= _COMPUTED_NS and _are_librarys(known)
     sleeps = bool(off_cpu.called) and _are_librarys([one.place for one in off_cpu.called])
     around = site_around(job.spawner, started_ns, ended_ns) if computes or sleeps else None
@@ -138,6 +138,15 @@ def _for_whom(job: Job, off_cpu: OffCpu, started_ns: int, ended_ns: int) -> OffC
     ran = (Ran(around.user, off_cpu.on_cpu_ns or 0),) if computes else off_cpu.ran
     slept_ns = sum(one.ns for one in off_cpu.called)
     return off_cpu._replace(ran=ran, called=(Ran(around.user, slept_ns),) if sleeps else off_cpu.called)
+
+
+def _place_of(job: Job) -> Place | None:
+    """The job's function; of one of Django's middlewares of the user's, which runs the rest of the application, too, what
+    answers the request."""
+    code, answers = job.code, job.request.answers
+    if code is not None and answers is not None and not is_library(answers.co_filename):
+        code = answers if is_middleware_of_django(code) else code
+    return place_of(code)
 
 
 def _are_librarys(places: Sequence[Place | None]) -> bool:

@@ -146,6 +146,17 @@ def test_a_middleware_is_not_where_the_libraries_within_it_work(inner: str, with
     assert place.file == named
 
 
+@pytest.mark.parametrize(("name", "named"), [("get_response", __file__), ("call", "/app/timing.py")])
+def test_nor_is_one_of_django(name: str, named: str) -> None:
+    """Its sync middlewares may call the rest of the application through asgiref."""
+    called: dict[str, Any] = {}
+    exec(compile(RELAY.format("work"), SITE + "django/template/base.py", "exec"), called)
+    exec(compile(f"def {name}(then): return then()", SITE + "asgiref/sync.py", "exec"), called)
+    exec(compile(f"def middleware(then): return {name}(then)", "/app/timing.py", "exec"), called)
+    place = called["middleware"](partial(called["work"], lambda: user_place(sys._getframe(1))))
+    assert place.file == named
+
+
 def test_the_users_functions_around_the_innermost_are_its_callers() -> None:
     files = (
         "/srv/shop/far.py",

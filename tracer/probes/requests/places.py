@@ -7,7 +7,8 @@ from time import perf_counter_ns
 from typing import Any, Final
 from weakref import ref
 
-from whywait.tracer.host.introspection import code_of
+from whywait.tracer.host.code_location import is_library
+from whywait.tracer.host.introspection import code_of, own
 from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import wrap_when_imported
@@ -231,6 +232,17 @@ def _granian(plain: Any, _: Arrivals) -> Any:
 
 
 # the functions at which a unit begins, or that tell something of it
+def _view(function: Any, method: str) -> Any:
+    """What Django calls; of a class of views, what of the user's answers such a request, or the first that it defines."""
+    known = own(function, "__dict__")
+    kind = known.get("view_class") or known.get("cls") if type(known) is dict else None  # or Django REST framework's
+    if kind is None:
+        return function
+    written = (one for one in (getattr(kind, method.lower(), None), *vars(kind).values()) if one is not None)
+    codes = ((one, code_of(one)) for one in written)
+    return next((one for one, code in codes if code is not None and not is_library(code.co_filename)), function)
+
+
 PLACES: Final[dict[str, Wrap]] = {
     **_uvicorn("websockets_impl.WebSocketProtocol", "asgi_receive", "asgi_send"),
     **_uvicorn("websockets_sansio_impl.WebSocketsSansIOProtocol", "receive"),
@@ -252,7 +264,7 @@ PLACES: Final[dict[str, Wrap]] = {
     **{f"granian.server.{one}._asgi_call_wrap": _granian for one in ("mp", "mt", "embed")},
     "grpc.aio._server.Server.__init__": _grpc_server,
     "django.core.handlers.base.BaseHandler.resolve_request": routed(
-        lambda args, match: (args[1].method, match.route, match.func)
+        lambda args, match: (args[1].method, match.route, _view(match.func, args[1].method))
     ),
     "sanic.router.Router.get": routed(lambda args, found: (args[2], found[0].path, found[1])),  # under an ASGI server
     "quart.ctx._BaseRequestWebsocketContext.match_request": _quart_route("request_websocket"),  # before Quart 0.23

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.views.generic import TemplateView
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from whywait.tracer.probes.requests.asgi_call import endpoint_code, route_of
+from whywait.tracer.probes.requests.places import _view
 
 
 async def answer(_: Request) -> PlainTextResponse:
@@ -68,3 +70,27 @@ def test_the_function_that_answers(endpoint: Any, function: Any) -> None:
     """Of a class of views its method, of an object what calling it runs."""
     found = endpoint_code({"type": "http", "method": "GET", "endpoint": endpoint})
     assert found is (function and function.__code__)
+
+
+class Listing(TemplateView):
+    def get_context_data(self, **_: Any) -> dict[str, Any]:
+        return {}
+
+
+class Answering(Listing):
+    def get(self, request: Any, *_: Any, **__: Any) -> Any:
+        return request
+
+
+@pytest.mark.parametrize(
+    ("view", "function"),
+    [
+        (Listing.as_view(), Listing.get_context_data),
+        (Answering.as_view(), Answering.get),
+        (answer, answer),
+        (partial(answer), answer),
+    ],
+)
+def test_of_djangos_class_of_views_what_the_user_wrote_answers(view: Any, function: Any) -> None:
+    found = _view(view, "GET")
+    assert getattr(found, "func", found) is function
