@@ -30,6 +30,7 @@ class Wait:
     end: int
     name: str
     waker: tuple[str, str] | None
+    turn: bool = False  # a step of the waker ran on the loop meanwhile, and ended with the wait
 
 
 def lives(spans: pd.DataFrame) -> dict[tuple[str, str], Life]:
@@ -75,8 +76,19 @@ def lives(spans: pd.DataFrame) -> dict[tuple[str, str], Life]:
             trace = row.attributes.get(schema.WAKER_TRACE_ID, row.trace_id)
             waker = owner.get((trace, row.attributes[schema.WAKER_SPAN_ID]))
             waker = waker if waker in found and waker != mine else None
-        found[mine].waits.append(Wait(start, end, row.name, waker))
+        ahead = _ahead(row, rows, owner) if row.attributes[schema.WAIT] == "loop_busy" else None
+        ahead = ahead if ahead in found and ahead != mine else None
+        found[mine].waits.append(Wait(start, end, row.name, waker or ahead, ahead is not None))
     return found
+
+
+def _ahead(row, rows, owner):  # type: ignore[no-untyped-def]
+    """Whose step took most of a wait for the loop, and ended with it."""
+    if row.attributes.get(schema.BLOCKER_NS, -1) < 0.8 * (row.end_ns - row.start_ns):
+        return None
+    blocker = owner.get((row.trace_id, row.attributes.get(schema.BLOCKER_SPAN_ID, "")))
+    steps = (one for one in rows if one.attributes.get(schema.KIND) == "block" and one.end_ns == row.end_ns)
+    return blocker if any(owner.get((one.trace_id, one.span_id)) == blocker for one in steps) else None
 
 
 def _clip(row, found, owner):  # type: ignore[no-untyped-def]
@@ -119,7 +131,8 @@ def owners(found: dict[tuple[str, str], Life], root: tuple[str, str], first: int
         waker = found[wait.waker] if wait is not None and wait.waker else None
         if wait is not None and waker is not None and waker.start < time and moves < MOVES:
             if waker.end >= time:
-                if cap is None and (waker.key[0] != at[0] or waker.spawner is None):
+                assert wait is not None
+                if cap is None and (waker.key[0] != at[0] or waker.spawner is None or wait.turn):
                     cap = (at, wait.start)
                 at, moves = waker.key, moves + 1
                 continue

@@ -59,7 +59,13 @@ def traces(draw: st.DrawFn, *, measured: bool = False) -> pd.DataFrame:
             ["await", "await", "await", "loop_busy", "pool_queue", "ingress_wait"]))}  # fmt: skip
         waker_trace, waker = draw(st.sampled_from([*ids, ("a", "dead"), ("a", "")]))
         attributes |= {schema.WAKER_SPAN_ID: waker, schema.WAKER_TRACE_ID: trace_id(waker_trace)}
-        add(trace, f"w{number}", "wait", activity, draw(interval(longest=12)), attributes)
+        times = draw(interval(longest=12))
+        if attributes[schema.WAIT] == "loop_busy" and draw(st.booleans()):
+            of, blocker = draw(st.sampled_from(ids))
+            attributes |= {schema.BLOCKER_SPAN_ID: blocker, schema.BLOCKER_NS: draw(st.integers(0, 12))}
+            ended = times[1] - draw(st.integers(0, 1))
+            add(of, f"step{number}", "block", blocker, (min(times[0], ended), ended), {schema.ACTIVITY: blocker})
+        add(trace, f"w{number}", "wait", activity, times, attributes)
     if measured:
         for number in range(draw(st.integers(0, 6))):
             trace, activity = draw(st.sampled_from([*ids, ("a", "dead")]))

@@ -1,12 +1,16 @@
 """Whose time it was: the critical path over recorded edges."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tests.analysis.drawing import BEGIN_NS, UNIT_NS, drawn, trace_id
 from whywait import analysis
+from whywait.tracer import schema
 
 
-def passes(picture: str, trace: str = "a") -> list[tuple[float, float, str]]:
+def passes(picture: str, trace: str = "a", more: Mapping[str, Any] | None = None) -> list[tuple[float, float, str]]:
     """Return the activities that the path of the trace's request passes through, in order of time."""
-    table = analysis.attribute(drawn(picture))
+    table = analysis.attribute(drawn(picture, more))
     steps: list[tuple[float, float, str]] = []
     for row in table[table["trace_id"] == trace_id(trace)].itertuples():
         start, end = ((time - BEGIN_NS) / UNIT_NS for time in (row.start_ns, row.end_ns))
@@ -75,6 +79,20 @@ def test_a_background_task_that_nobody_spawned_counts_only_while_it_was_waited_f
         wait   w    root         |----|             waker=old
         job    old            |-------|
     """) == [(0, 3, "root"), (3, 8, "old"), (8, 12, "root")]  # fmt: skip
+
+
+def test_a_wait_for_the_loop_is_what_its_own_task_did_meanwhile_and_no_longer() -> None:
+    """The task's own waits before that delayed nobody: the root was not ready before."""
+    inner = {schema.BLOCKER_SPAN_ID: f"{4:016x}", schema.BLOCKER_NS: 9 * UNIT_NS}  # the fourth that is drawn
+    picture = """
+        server GET         |----------------|
+        task   root GET    |----------------|
+        wait   w    root       |--------|         type=loop_busy blocker=inner
+        task   inner root   |-------------|
+        wait   v    inner    |-|                  waker=timer
+        block  b    inner      |--------|
+    """
+    assert passes(picture, more={"w": inner}) == [(0, 4, "root"), (4, 13, "inner"), (13, 17, "root")]
 
 
 def test_a_wait_before_its_waker_was_born_stays_the_waiters() -> None:
