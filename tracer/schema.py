@@ -205,7 +205,8 @@ FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as
 # answers, outside its code
 FOR_PACKAGE: Final = "whywait.for.package"
 FOR_ADDRESS: Final = "whywait.for.address"  # whom an HTTP client asks: method and host, "GET rates:8080"
-FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
+FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function; or OF_THREAD and
+OF_THREAD: Final = "thread "  # the name of a thread, which ended others' waits before
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
 FOR_STEP: Final = (
     "whywait.for.step"  # STEP_*: it makes a connection, gets a body, or pauses; absent: an answer, or not known

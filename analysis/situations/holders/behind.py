@@ -13,7 +13,16 @@ from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import HARDLY, MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN, SHORT_TURN_NS
-from whywait.analysis.situations.what_helps import LESS, called, faster, instead_of, is_lock, limit_of, look_up
+from whywait.analysis.situations.what_helps import (
+    FOR_NOBODY,
+    LESS,
+    called,
+    faster,
+    instead_of,
+    is_lock,
+    limit_of,
+    look_up,
+)
 from whywait.analysis.spans.awaited import awaits, is_limit
 from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import amount, named_at
@@ -87,7 +96,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if cause is Cause.LOOP_BUSY and did is Cause.CONNECTION_WAIT:
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
-    for_job = cause is Cause.LOOP_BUSY and _is_job(at)
+    for_job = cause is Cause.LOOP_BUSY and at.get(schema.KIND) == schema.KIND_RUN
     if for_job:
         doing, says = f"waiting for a job ({doing})", True
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
@@ -141,32 +150,22 @@ def _apart(group: Group, cause: Cause) -> str:
         return after
     run = sorted(attribute(runs, schema.CODE_FUNCTION).unique())
     said = f"{', '.join(run[:_MOST_NAMED])}{' and others' if len(run) > _MOST_NAMED else ''}"
-    helps = (
-        "as `async def`, or called directly, it needs no thread, and waits for none"
-        if ns.mean() < SHORT_TURN_NS
-        else ("in a small pool of its own it would not wait for those that take longer")
-    )
+    helps = "in a small pool of its own it would not wait for those that take longer"
+    if ns.mean() < SHORT_TURN_NS:
+        helps = "as `async def`, or called directly, it needs no thread, and waits for none"
     return f" What these requests run there themselves ({said}) takes {amount(mean_ns)} in all: {helps}.{after}"
 
 
 def _for_nobody(group: Group, cause: Cause) -> str:
     """Whether most of a wait for a worker passed behind jobs of requests that a time limit had sent on, after " "."""
-    waits = group.culprits_of(cause).merge(
-        group.of(cause)[["request_id", "start_ns", "end_ns"]], on=["request_id", "start_ns"]
-    )
+    own = group.of(cause)[["request_id", "start_ns", "end_ns"]]
+    waits = group.culprits_of(cause).merge(own, on=["request_id", "start_ns"])
     spans = group.spans[group.spans["trace_id"].isin(waits["culprit_trace_id"])]
     limited = spans.loc[[is_limit(one) for one in spans["attributes"]]].groupby("trace_id")["end_ns"].max()
-    since = waits["culprit_trace_id"].map(limited)
-    late = (waits["end_ns"] - np.maximum(since, waits["start_ns"])).clip(lower=0) / (
-        waits["end_ns"] - waits["start_ns"]
-    )
+    since = np.maximum(waits["culprit_trace_id"].map(limited), waits["start_ns"])
+    late = (waits["end_ns"] - since).clip(lower=0) / (waits["end_ns"] - waits["start_ns"])
     share = float((waits["ns"] * late).sum()) / max(float(waits["ns"].sum()), 1.0)
-    if share < MIN_HELD:
-        return ""
-    return (
-        f" For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. "
-        "Give what they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
-    )
+    return FOR_NOBODY.format(share=share) if share >= MIN_HELD else ""
 
 
 def _less(group: Group, chief: "pd.Series[Any]") -> str:
@@ -198,15 +197,11 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
         return every, every
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
     own = every[every["did"] != ""]
-    of_jobs = [_is_job(group.attributes.get(str(at), {})) for at in own["at"]]
-    waits = pd.Series(of_jobs, own.index, dtype=bool) & (
-        cause is Cause.LOOP_BUSY
-    )  # on the loop, for what runs elsewhere
-    return every, own.assign(kind=own["did"].map(kinds).mask(waits, Situation.HOLDERS_WAIT))
-
-
-def _is_job(attributes: dict[str, Any]) -> bool:
-    return attributes.get(schema.KIND) == schema.KIND_RUN
+    at = (group.attributes.get(str(one), {}) for one in own["at"])
+    for_jobs = np.array(
+        [cause is Cause.LOOP_BUSY and one.get(schema.KIND) == schema.KIND_RUN for one in at], dtype=bool
+    )
+    return every, own.assign(kind=own["did"].map(kinds).mask(for_jobs, Situation.HOLDERS_WAIT))
 
 
 def deadlocks(group: Group) -> Iterator[Pattern]:
