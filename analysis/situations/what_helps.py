@@ -217,11 +217,6 @@ FEWER_TASKS: Final = (
     "So many tasks are ready that each request waits for all of them: let few run at once (a queue with a few workers, or an "
     "asyncio.Semaphore around what each does), so that it waits for few turns; or do the work of many in one job of a process pool."
 )
-# of jobs that keep a worker
-FOR_NOBODY: Final = (
-    " For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. Give what "
-    "they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
-)
 # of what processes are handed, or hand back
 HAND_LESS: Final = (
     "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "

@@ -13,22 +13,17 @@ from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import HARDLY, MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN, SHORT_TURN_NS
-from whywait.analysis.situations.what_helps import (
-    FOR_NOBODY,
-    LESS,
-    called,
-    faster,
-    instead_of,
-    is_lock,
-    limit_of,
-    look_up,
-)
+from whywait.analysis.situations.what_helps import LESS, called, faster, instead_of, is_lock, limit_of, look_up
 from whywait.analysis.spans.awaited import awaits, is_limit
 from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import amount, named_at
 from whywait.tracer import schema
 
 _MOST_NAMED: Final = 3
+_FOR_NOBODY: Final = (
+    " For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. Give what "
+    "they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
+)
 _QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
 _KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
     Cause.BLOCKING_IO: Situation.HOLDERS_WAIT,
@@ -161,11 +156,12 @@ def _for_nobody(group: Group, cause: Cause) -> str:
     own = group.of(cause)[["request_id", "start_ns", "end_ns"]]
     waits = group.culprits_of(cause).merge(own, on=["request_id", "start_ns"])
     spans = group.spans[group.spans["trace_id"].isin(waits["culprit_trace_id"])]
+    spans = spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER]
     limited = spans.loc[[is_limit(one) for one in spans["attributes"]]].groupby("trace_id")["end_ns"].max()
     since = np.maximum(waits["culprit_trace_id"].map(limited), waits["start_ns"])
     late = (waits["end_ns"] - since).clip(lower=0) / (waits["end_ns"] - waits["start_ns"])
     share = float((waits["ns"] * late).sum()) / max(float(waits["ns"].sum()), 1.0)
-    return FOR_NOBODY.format(share=share) if share >= MIN_HELD else ""
+    return _FOR_NOBODY.format(share=share) if share >= MIN_HELD else ""
 
 
 def _less(group: Group, chief: "pd.Series[Any]") -> str:
@@ -198,10 +194,8 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
     own = every[every["did"] != ""]
     at = (group.attributes.get(str(one), {}) for one in own["at"])
-    for_jobs = np.array(
-        [cause is Cause.LOOP_BUSY and one.get(schema.KIND) == schema.KIND_RUN for one in at], dtype=bool
-    )
-    return every, own.assign(kind=own["did"].map(kinds).mask(for_jobs, Situation.HOLDERS_WAIT))
+    job = np.array([cause is Cause.LOOP_BUSY and one.get(schema.KIND) == schema.KIND_RUN for one in at], dtype=bool)
+    return every, own.assign(kind=own["did"].map(kinds).mask(job, Situation.HOLDERS_WAIT))
 
 
 def deadlocks(group: Group) -> Iterator[Pattern]:
