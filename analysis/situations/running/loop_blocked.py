@@ -6,7 +6,7 @@ from typing import Any, Final
 from whywait.analysis.attribution.culprit_names import is_users, positive_ns
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD, SHORT_TURN_NS
+from whywait.analysis.situations.thresholds import MANY_TURNS, MIN_HELD, SHORT_TURN_NS
 from whywait.analysis.situations.what_helps import FEWER_TASKS, MORE_LOOPS
 from whywait.analysis.text import named_at
 from whywait.tracer import schema
@@ -27,8 +27,7 @@ def loop_turns(group: Group) -> Iterator[Pattern]:
     times, ns, whose, how = float(len(short)), short["ns"].sum(), "other requests", MORE_LOOPS
     own, chief = group.of(Cause.LOOP_BUSY), waits[waits["culprit_trace_id"] == ""].groupby(_WHO)["ns"].sum()
     turns = own.assign(times=[positive_ns(one.get(schema.BLOCKER_COUNT)) for one in group.attributes_of(own)])
-    # one task that yields again and again is ready once at a time: many turns in one wait are of many
-    turns = turns[(turns["times"] > MANY_AWAITS) & (turns["amount_ns"] < SHORT_TURN_NS * turns["times"])]
+    turns = turns[(turns["times"] >= MANY_TURNS) & (turns["amount_ns"] < SHORT_TURN_NS * turns["times"])]
     if ns < MIN_HELD * whole_ns <= chief.max():
         at: Any = chief.idxmax()
         times, ns = float(turns["times"].sum()), turns["amount_ns"].sum()

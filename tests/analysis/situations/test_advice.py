@@ -357,7 +357,7 @@ def test_who_waits_for_short_turns_of_others_is_not_told_to_move_one_of_them(
     assert ("more worker processes" in found.remedy) is are_short
 
 
-@pytest.mark.parametrize(("times", "trace", "are_many"), [(40, "", True), (3, "", False), (40, "b", False)])
+@pytest.mark.parametrize(("times", "trace", "are_many"), [(40, "", True), (8, "", False), (40, "b", False)])
 def test_tasks_of_no_request_that_take_short_turns_are_too_many_at_once(
     times: int, trace: str, *, are_many: bool
 ) -> None:
