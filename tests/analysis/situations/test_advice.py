@@ -587,8 +587,8 @@ def test_unexplained_time_in_a_librarys_call_is_told_with_what_makes_that_less()
         task   root    |--------------------|    cpu=1
         wait   w root   |------------------|     type=await waker=unknown
     """
-    assert "In risk_of a model is asked" in told(picture, {"w": at | call}).text
-    assert "a model is asked" not in told(picture, {"w": at}).text
+    assert told(picture, {"w": at | call}).remedy.startswith("In risk_of a model is asked")
+    assert "a model is asked" not in told(picture, {"w": at}).remedy
 
 
 def test_what_the_holders_did_is_said_in_the_reason() -> None:
