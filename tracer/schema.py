@@ -208,7 +208,8 @@ FOR_ADDRESS: Final = "whywait.for.address"  # whom an HTTP client asks: method a
 # the user's functions that called the one in which it waits, the nearest first, as "function (file)"
 CALLERS: Final = "whywait.code.callers"
 HOSTS_HERE: Final = ("localhost", "127.0.0.1", "[::1]")  # in it: this machine
-FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
+FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function; or OF_THREAD and
+OF_THREAD: Final = "thread "  # the name of a thread, which ended others' waits before
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
 FOR_STEP: Final = (
     "whywait.for.step"  # STEP_*: it makes a connection, gets a body, or pauses; absent: an answer, or not known

@@ -16,6 +16,7 @@ from whywait.analysis.model import Analysis
 from whywait.tracer import schema
 
 TOGETHER: Final = 0.2  # of the requests: from this share on it is no chance that others' waits end at the same instant
+_STEP_NS: Final = 1_000_000  # in which a thread ends several waits
 _IN_TURN: Final = 0.5  # of those that wait at once, on average: so many turns a wait lasts, where each has its own
 _CROWD: Final = 2.0  # jobs at once, on average, from which a thread that needs the GIL must be seen waiting for it
 _CLEAR: Final = 0.6  # of the CPU time, from which the waits agree that it was all Python
@@ -50,8 +51,11 @@ def of_consumers(own: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_batches(waits: pd.DataFrame, keys: list[str]) -> "pd.Series[bool]":
-    """Return for each request's wait whether what ends those with its keys takes several at once: they end together."""
-    together = waits.duplicated([*keys, "end_ns"], keep=False)
+    """Return for each request's wait whether what ends those with its keys takes several at once: they end together.
+    A thread ends one after the other."""
+    of_thread = waits[keys[-1]].str.startswith(schema.OF_THREAD)
+    ends = waits.assign(end_ns=waits["end_ns"].mask(of_thread, waits["end_ns"] // _STEP_NS))
+    together = ends.duplicated([*keys, "end_ns"], keep=False)
     return together.groupby([waits[key] for key in keys], sort=False).transform("mean") >= TOGETHER
 
 

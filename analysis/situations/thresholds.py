@@ -12,6 +12,7 @@ MIN_HELD: Final = 0.5  # of what is known of the holders: from this share on it 
 MIN_GIL_PART: Final = 1 / 3  # of their Python: so much waiting for the GIL makes that the bottleneck
 MIN_CYCLE: Final = 0.3  # of the known holders of each, who wait for the other
 SHORT_TURN_NS: Final = 2_000_000  # on the loop: to move it elsewhere would cost more than it gains
+MANY_TURNS: Final = 20  # in one wait: a task that yields again and again has few, while an arrival's tick lasts
 HARDLY: Final = 0.05  # of the wait for a thread: so little, in short turns, is no work for which a thread is needed
 MANY_AWAITS: Final = 4  # like ones, one after another, in one request
 SEVERAL_AWAITS: Final = 3  # of these: with fewer than MANY, what they save decides

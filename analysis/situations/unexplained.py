@@ -19,6 +19,5 @@ def unexplained(group: Group) -> Iterator[Pattern]:
         found = {"mean_ns": mean_ns, "share": share, "detail": "".join(detail), "less": ""}
         chief = own[own["detail"].isin(detail)].nlargest(1, "amount_ns")["span_id"].str.rpartition("/")[2]
         for at in group.own_spans.loc[group.own_spans["span_id"].isin(chief), "attributes"].head(1):
-            less = look_up(LESS, f" in {called(at)}").format(function=at.get(schema.CODE_FUNCTION))
-            found["less"] = less and f" {less}"
+            found["less"] = look_up(LESS, f" in {called(at)}").format(function=at.get(schema.CODE_FUNCTION))
         yield Pattern(Situation.UNEXPLAINED, None, found)

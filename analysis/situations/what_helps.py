@@ -72,7 +72,6 @@ INSTEAD_OF_CALL: Final[Table] = (
     (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
-_SHORTER: Final = "Make that shorter, or ask it for less"
 CHILD: Final = ("the child process takes this time: make it shorter, or keep one running that takes work; and read what it writes into "
                 "a pipe while it runs (communicate(), not wait()), as it stops where the pipe is full")  # fmt: skip
 DEADLOCK: Final = (". These waits end after 1 s, as PostgreSQL's look for deadlocks does (deadlock_timeout; its log tells them): let all "
@@ -225,15 +224,14 @@ KEPT: Final[Table] = (
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
      "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),
 )  # fmt: skip
-# of short turns on a loop: of other requests, and of tasks that those started
+# of short turns on a loop: of other requests, and of tasks of none
 MORE_LOOPS: Final = (
-    "Requests take turns on one event loop, and no turn is long: more worker processes (--workers) share "
-    "them; less work in each request (middlewares, validation, serialisation) shortens all."
+    "Requests take turns on one event loop, and no turn is long: more worker processes (--workers) share them; less work in each "
+    "request (middlewares, validation, serialisation) shortens all."
 )
 FEWER_TASKS: Final = (
-    "So many tasks are ready at a time that each request waits for all of them: let few run at once (a queue with a few "
-    "workers, or an asyncio.Semaphore around what each does), so that it waits for few turns; or do the work of many in one job "
-    "of a process pool."
+    "So many tasks are ready that each request waits for all of them: let few run at once (a queue with a few workers, or an "
+    "asyncio.Semaphore around what each does), so that it waits for few turns; or do the work of many in one job of a process pool."
 )
 # of what processes are handed, or hand back
 HAND_LESS: Final = (
@@ -292,7 +290,9 @@ def in_thread(attributes: Mapping[str, Any]) -> str:
     """Return what to do about the blocking call of a worker's span with these attributes."""
     if awaits(attributes, schema.FOR_SLEEP) and (inside := called(attributes)):  # its pause, not the user's code's
         less = look_up(LESS, f" in {inside}").format(function=attributes.get(schema.CODE_FUNCTION))
-        return f"{inside} pauses there until what it waits for is done. {less or _SHORTER}".removesuffix(".")
+        return f"{inside} pauses there until what it waits for is done. {less or 'Make that shorter, or ask it for less'}".removesuffix(
+            "."
+        )
     asked = called(attributes, schema.CALL_OF, schema.CALL_PACKAGE)
     return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else f"{asked} {_call_of(attributes)}")
 

@@ -6,6 +6,7 @@ from whywait.analysis.capacity.demand import HELD_BY_OTHERS, Resource
 from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
 from whywait.analysis.situations.what_helps import GIVEN, LIMITS, look_up
 from whywait.analysis.text import amount
+from whywait.tracer.schema import OF_THREAD
 
 _ALIKE: Final = 0.1
 _OTHERS: Final = 0.1  # of what is used: so much by work of no request is said
@@ -27,7 +28,7 @@ _IT: Final = {Resource.CPU: "one", Resource.POOL: "a worker", Resource.CONNECTIO
 
 def named(use: Use) -> str:
     """Return what a sentence calls this resource."""
-    return _WORDS[use.resource][0].format(name=use.name)
+    return _WORDS[use.resource][0].format(name=use.name).replace(f"task {OF_THREAD}", OF_THREAD)
 
 
 def _number_of(use: Use) -> str:

@@ -221,10 +221,6 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.CPU_WAIT,), Situation.CPU_QUOTA,
      "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts for its period."),
 )  # fmt: skip
-_RIVALS: Final = (
-    Situation.CPU_OTHER_PROCESSES, Situation.CPU_SIBLING_PROCESSES, Situation.CPU_OWN_THREADS, Situation.CPU_NATIVE_THREADS,
-    Situation.CPU_QUOTA,
-)  # fmt: skip
 REMEDIES: Final = {(cause, situation): words for causes, situation, words in _TABLE for cause in causes}
 
 
@@ -244,18 +240,14 @@ class Remedy:
 
 def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
-    first = next((one for one in situations if one.kind in _RIVALS), None)  # of what used the CPUs
-    rival = first if first is not None and first.kind is Situation.CPU_OTHER_PROCESSES else None
+    rival = next((one for one in situations if one.kind.startswith("cpu_")), None)  # what used the CPUs most
     for found in situations:
         of = numbers(found)
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
         like = Cause.LIMITER_WAIT if cause is Cause.LOCK_WAIT and of.get("is_limit") else like
         decides = of.get("of", cause) == cause and of.get("decides", True) and cause not in of.get("but_for", ())
         if decides and (words := REMEDIES.get((like, found.kind))):
-            if found.kind is Situation.HOLDERS_NEED_CPU and rival is not None:
-                words, of = (
-                    f"Those ahead wait for a CPU, which others use. {REMEDIES[Cause.CPU_WAIT, rival.kind]}",
-                    numbers(rival),
-                )
+            if rival and (found.kind, rival.kind) == (Situation.HOLDERS_NEED_CPU, Situation.CPU_OTHER_PROCESSES):
+                words, of = f"Those ahead wait for a CPU. {REMEDIES[Cause.CPU_WAIT, rival.kind]}", numbers(rival)
             return Remedy(cause, found.kind, words.format(**of).replace(" ()", "").replace(" (its limit)", ""))
     return Remedy(cause, None, INFO[cause].remedy)

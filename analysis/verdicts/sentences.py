@@ -69,12 +69,14 @@ def worded(one: Judgement) -> Verdict:
     """Return a judgement with its sentences."""
     first = one.reasons[0] if one.reasons else None
     felt = None if first else unseen(one)
+    dark = [found.numbers for found in one.situations if found.kind is Situation.UNEXPLAINED]
+    less = "".join(found["less"] for found in dark if first is None or found["mean_ns"] > first.mean_ns)
     return Verdict(
         one,
         _headline(one),
         tuple(_reason(reason, one.situations) + _as_well(reason, one.reasons) for reason in one.reasons),
         tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
-        first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
+        less or (first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else ""),
     )
 
 
@@ -244,7 +246,7 @@ _PATTERNS: Final = {
     Situation.STREAMED:
         "{answers:of answer} came in parts: the first after {first_p50_ns:ms} (p50; p99 {first_p99_ns:ms}), the last "
         "{rest_p50_ns:ms} later (p50).",
-    Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.{less}",
+    Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.",
     Situation.POOL_PER_REQUEST:
         "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "
         "for its end.",

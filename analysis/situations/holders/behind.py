@@ -20,6 +20,10 @@ from whywait.analysis.text import amount, named_at
 from whywait.tracer import schema
 
 _MOST_NAMED: Final = 3
+_FOR_NOBODY: Final = (
+    " For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. Give what "
+    "they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
+)
 _QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
 _KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
     Cause.BLOCKING_IO: Situation.HOLDERS_WAIT,
@@ -87,7 +91,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if cause is Cause.LOOP_BUSY and did is Cause.CONNECTION_WAIT:
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
-    for_job = cause is Cause.LOOP_BUSY and _is_job(at)
+    for_job = cause is Cause.LOOP_BUSY and at.get(schema.KIND) == schema.KIND_RUN
     if for_job:
         doing, says = f"waiting for a job ({doing})", True
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
@@ -141,32 +145,23 @@ def _apart(group: Group, cause: Cause) -> str:
         return after
     run = sorted(attribute(runs, schema.CODE_FUNCTION).unique())
     said = f"{', '.join(run[:_MOST_NAMED])}{' and others' if len(run) > _MOST_NAMED else ''}"
-    helps = (
-        "as `async def`, or called directly, it needs no thread, and waits for none"
-        if ns.mean() < SHORT_TURN_NS
-        else ("in a small pool of its own it would not wait for those that take longer")
-    )
+    helps = "in a small pool of its own it would not wait for those that take longer"
+    if ns.mean() < SHORT_TURN_NS:
+        helps = "as `async def`, or called directly, it needs no thread, and waits for none"
     return f" What these requests run there themselves ({said}) takes {amount(mean_ns)} in all: {helps}.{after}"
 
 
 def _for_nobody(group: Group, cause: Cause) -> str:
     """Whether most of a wait for a worker passed behind jobs of requests that a time limit had sent on, after " "."""
-    waits = group.culprits_of(cause).merge(
-        group.of(cause)[["request_id", "start_ns", "end_ns"]], on=["request_id", "start_ns"]
-    )
+    own = group.of(cause)[["request_id", "start_ns", "end_ns"]]
+    waits = group.culprits_of(cause).merge(own, on=["request_id", "start_ns"])
     spans = group.spans[group.spans["trace_id"].isin(waits["culprit_trace_id"])]
+    spans = spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER]
     limited = spans.loc[[is_limit(one) for one in spans["attributes"]]].groupby("trace_id")["end_ns"].max()
-    since = waits["culprit_trace_id"].map(limited)
-    late = (waits["end_ns"] - np.maximum(since, waits["start_ns"])).clip(lower=0) / (
-        waits["end_ns"] - waits["start_ns"]
-    )
+    since = np.maximum(waits["culprit_trace_id"].map(limited), waits["start_ns"])
+    late = (waits["end_ns"] - since).clip(lower=0) / (waits["end_ns"] - waits["start_ns"])
     share = float((waits["ns"] * late).sum()) / max(float(waits["ns"].sum()), 1.0)
-    if share < MIN_HELD:
-        return ""
-    return (
-        f" For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. "
-        "Give what they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
-    )
+    return _FOR_NOBODY.format(share=share) if share >= MIN_HELD else ""
 
 
 def _less(group: Group, chief: "pd.Series[Any]") -> str:
@@ -198,15 +193,9 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
         return every, every
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
     own = every[every["did"] != ""]
-    of_jobs = [_is_job(group.attributes.get(str(at), {})) for at in own["at"]]
-    waits = pd.Series(of_jobs, own.index, dtype=bool) & (
-        cause is Cause.LOOP_BUSY
-    )  # on the loop, for what runs elsewhere
-    return every, own.assign(kind=own["did"].map(kinds).mask(waits, Situation.HOLDERS_WAIT))
-
-
-def _is_job(attributes: dict[str, Any]) -> bool:
-    return attributes.get(schema.KIND) == schema.KIND_RUN
+    at = (group.attributes.get(str(one), {}) for one in own["at"])
+    job = np.array([cause is Cause.LOOP_BUSY and one.get(schema.KIND) == schema.KIND_RUN for one in at], dtype=bool)
+    return every, own.assign(kind=own["did"].map(kinds).mask(job, Situation.HOLDERS_WAIT))
 
 
 def deadlocks(group: Group) -> Iterator[Pattern]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from whywait.analysis.attribution.culprit_names import is_users, positive_ns
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_HELD, SHORT_TURN_NS
+from whywait.analysis.situations.thresholds import MANY_TURNS, MIN_HELD, SHORT_TURN_NS
 from whywait.analysis.situations.what_helps import FEWER_TASKS, MORE_LOOPS
 from whywait.analysis.text import named_at
 from whywait.tracer import schema
@@ -24,19 +24,17 @@ def loop_turns(group: Group) -> Iterator[Pattern]:
     whole_ns = group.means.get(Cause.LOOP_BUSY, 0.0) * group.count
     if Cause.LOOP_BUSY not in group.significant:
         return
-    if short["ns"].sum() >= MIN_HELD * whole_ns:
-        found = {"times": len(short) / len(group.requests), "mean_ns": float(short["ns"].mean())}
-        yield Pattern(Situation.LOOP_TURNS, Cause.LOOP_BUSY, {**found, "whose": "other requests", "how": MORE_LOOPS})
-        return
+    times, ns, whose, how = float(len(short)), short["ns"].sum(), "other requests", MORE_LOOPS
     own, chief = group.of(Cause.LOOP_BUSY), waits[waits["culprit_trace_id"] == ""].groupby(_WHO)["ns"].sum()
     turns = own.assign(times=[positive_ns(one.get(schema.BLOCKER_COUNT)) for one in group.attributes_of(own)])
-    turns = turns[(turns["times"] > 1) & (turns["amount_ns"] < SHORT_TURN_NS * turns["times"])]
-    if chief.max() >= MIN_HELD * whole_ns and turns["amount_ns"].sum() >= MIN_HELD * whole_ns:
-        times, ns = float(turns["times"].sum()), float(turns["amount_ns"].sum())
+    turns = turns[(turns["times"] >= MANY_TURNS) & (turns["amount_ns"] < SHORT_TURN_NS * turns["times"])]
+    if ns < MIN_HELD * whole_ns <= chief.max():
         at: Any = chief.idxmax()
-        whose = f"tasks of no request ({named_at(*at)})"
-        found = {"times": times / len(group.requests), "mean_ns": ns / times}
-        yield Pattern(Situation.LOOP_TURNS, Cause.LOOP_BUSY, {**found, "whose": whose, "how": FEWER_TASKS})
+        times, ns = float(turns["times"].sum()), turns["amount_ns"].sum()
+        whose, how = f"tasks of no request ({named_at(*at)})", FEWER_TASKS
+    if ns >= MIN_HELD * whole_ns:
+        found = {"times": times / len(group.requests), "mean_ns": float(ns) / times, "whose": whose, "how": how}
+        yield Pattern(Situation.LOOP_TURNS, Cause.LOOP_BUSY, found)
 
 
 def loop_blocked(group: Group) -> Iterator[Pattern]:

@@ -31,7 +31,6 @@ _ENDED: Final = (
     "its loop)."
 )
 _AT: Final = (schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE)
-_JOB_IN_BLOCK: Final = (schema.KIND_JOB, schema.KIND_BLOCK)
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -61,10 +60,9 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
 def jobs_on_the_loop(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time that jobs were queued, or computed in processes, passed in calls that waited for them on
     the event loop, which stands meanwhile."""
-    jobs, blocks = ((group.own_spans[attribute(group.own_spans, schema.KIND) == kind]) for kind in _JOB_IN_BLOCK)
-    within = jobs.merge(
-        blocks, left_on=["trace_id", "parent_id"], right_on=["trace_id", "span_id"], suffixes=("", "_of")
-    )
+    spans, kinds = group.own_spans, attribute(group.own_spans, schema.KIND)
+    blocks = spans[kinds == schema.KIND_BLOCK].drop(columns="parent_id").rename(columns={"span_id": "parent_id"})
+    within = spans[kinds == schema.KIND_JOB].merge(blocks, on=["trace_id", "parent_id"], suffixes=("", "_of"))
     within = within[within["end_ns"] <= within["end_ns_of"]]
     for cause in (Cause.POOL_QUEUE, Cause.COMPUTE):
         own = group.of(cause)
@@ -110,7 +108,8 @@ def _of_all_requests(spans: pd.DataFrame) -> tuple[set[str], dict[str, int]]:
     at_once = {}
     for task, one in pieces.groupby("task"):
         over_ns = max(active_ns(one["start_ns"], one["end_ns"], rest_ns=0), 1)
-        at_once[str(task)] = round(float((one["end_ns"] - one["start_ns"]).sum()) / over_ns)
+        of_thread = str(task).startswith(schema.OF_THREAD)
+        at_once[str(task)] = 1 if of_thread else round(float((one["end_ns"] - one["start_ns"]).sum()) / over_ns)
     return {*last.loc[in_batches(last, ["task"]), "task"]}, at_once
 
 
@@ -169,11 +168,8 @@ def _begun_in(group: Group, waits: pd.DataFrame) -> str:
     tasks = spans[attribute(spans, schema.KIND) == schema.KIND_TASK].merge(waits, on="trace_id", suffixes=("", "_of"))
     inside = (tasks["start_ns"] - tasks["start_ns_of"]).abs() < MIN_MEAN_NS
     tasks = tasks[inside & (tasks["end_ns"] >= tasks["end_ns_of"]) & (tasks["span_id"] != tasks["activity_id"])]
-    named = [
-        named_at(*(one.get(key) for key in _AT))
-        for one in tasks["attributes"]
-        if is_users(str(one.get(schema.CODE_FILE, "")))
-    ]
+    users = [one for one in tasks["attributes"] if is_users(str(one.get(schema.CODE_FILE, "")))]
+    named = [named_at(*(one.get(key) for key in _AT)) for one in users]
     return f", {max(set(named), key=named.count)}," if named else ""
 
 

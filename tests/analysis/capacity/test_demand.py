@@ -5,6 +5,7 @@ import pytest
 
 from tests.analysis.drawing import UNIT_NS, drawn, trace_id
 from whywait.analysis import analyze
+from whywait.analysis.capacity.contention import in_batches
 from whywait.analysis.capacity.demand import Resource, demand
 from whywait.tracer import schema
 
@@ -123,3 +124,25 @@ def test_jobs_that_compute_at_once_and_never_wait_for_the_gil_do_not_need_it(
     found = demand(analyze(drawn(NATIVE.format(later=" " * later), {"ra": run, "rb": run})))
     gil = found[found["resource"] == Resource.GIL]
     assert gil["demand_ns"].sum() / UNIT_NS == pytest.approx(needed_ms, abs=0.01)
+
+
+@pytest.mark.parametrize(("task", "is_batch"), [("thread model", True), ("worker", False)])
+def test_a_thread_ends_the_waits_of_a_batch_one_after_the_other(task: str, *, is_batch: bool) -> None:
+    ends = [10_000_000, 10_200_000, 30_000_000, 30_300_000]
+    waits = pd.DataFrame({"task": [task] * 4, "end_ns": ends})
+    assert in_batches(waits, ["task"]).all() == is_batch
+
+
+def test_what_a_thread_computes_for_a_request_is_its_last_turn() -> None:
+    turn = {schema.FOR_TASK: "thread model", schema.FOR_TURNS: 2}
+    spans = drawn(
+        """
+        server GET         |----------|
+        task   root GET    |----------|          cpu=1
+        wait   a    root   |----|                waker=thread cpu=4
+        wait   b    root        |----|           waker=thread cpu=3
+        """,
+        {"a": turn, "b": turn},
+    )
+    table = demand(analyze(spans))
+    assert table.loc[table["resource"] == Resource.CPU, "held_ns"].sum() == 4 * UNIT_NS

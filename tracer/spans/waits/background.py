@@ -9,13 +9,14 @@ parts     |~~~~~~~~~ a timer ~~~~~~~~~~|  |~~ job ~~|     each followed by what 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from whywait.tracer.host.code_location import Site, is_library, module_of, place_of_code
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, BackgroundWait, OtherThread
 from whywait.tracer.records.loop import Loop
 from whywait.tracer.records.request import ARRIVAL, Activity, Request, Wait, Waker
-from whywait.tracer.schema import FOR_HELD, WAIT_AWAIT
+from whywait.tracer.schema import FOR_HELD, OF_THREAD, WAIT_AWAIT
 from whywait.tracer.spans.past import Past, overlapping
 
 _DEEPEST: Final = 8  # tasks that wait for one another
@@ -63,16 +64,12 @@ def _turns_of(by: OtherThread, wait: Wait, loop: Loop | None) -> list[Part]:
     for at, _ in by.marks[1:]:  # the first may be the start of the thread
         if cuts[-1] + _TURN_NS <= at <= wait.cause_ns - _TURN_NS:
             cuts.append(at)
-    ends = [*cuts[1:], wait.cause_ns]
-    parts = [
-        wait._replace(
-            start_ns=start_ns, cause_ns=end_ns, end_ns=end_ns,
-            by=by._replace(marks=tuple(mark for mark in by.marks if mark[0] <= end_ns)),
-        )
-        for start_ns, end_ns in zip(cuts, ends, strict=True)
-    ]  # fmt: skip
+    task = f"{OF_THREAD}{by.thread_name}" if len(cuts) > 1 else ""
+    parts = []
+    for start_ns, end_ns in pairwise([*cuts, wait.cause_ns]):
+        till = by._replace(marks=tuple(mark for mark in by.marks if mark[0] <= end_ns))
+        parts.append(wait._replace(start_ns=start_ns, cause_ns=end_ns, end_ns=end_ns, by=till))
     parts[-1] = parts[-1]._replace(by=by, end_ns=wait.end_ns)
-    task = f"thread {by.thread_name}" if len(parts) > 1 else ""
     return [Part(one, loop, task, len(parts)) for one in parts]
 
 
