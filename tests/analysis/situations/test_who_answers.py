@@ -115,3 +115,13 @@ def test_a_child_process_that_a_time_limit_ended_may_wait_for_its_reader(module:
     found = told(picture, {"w": {schema.FOR_MODULE: "asyncio.tasks"}, "c": {schema.FOR_MODULE: module}})
     assert found.judgement.reasons[0].remedy.key == "await_io/time_limit"
     assert ("communicate()" in found.remedy) == (module == "asyncio.subprocess")
+
+
+@pytest.mark.parametrize(
+    ("awaited", "said"),
+    [("answer_to", "awaiting a future in answer_to"), ("StreamReader._wait_for_data", "awaiting StreamReader.read in answer_to"),
+     ("Event.wait", "awaiting Event.wait in answer_to")],
+)  # fmt: skip
+def test_what_is_awaited_has_a_name_that_users_know(awaited: str, said: str) -> None:
+    found = told(ONE, {"w": {schema.FOR: awaited, schema.CODE_FUNCTION: "answer_to", schema.CODE_FILE: "/srv/app.py"}})
+    assert said in found.text
