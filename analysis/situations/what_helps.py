@@ -210,6 +210,7 @@ KEPT: Final[Table] = (
     (r"^websockets\.|WebSocket",
      "Open the connection once, at start-up, and let a task of the service keep it for all requests, with a future or the last "
      "value for those that wait"),
+    (r"^$", "Keep it open for the next ones (a few of them, in an asyncio.Queue), and open another one only where it was closed"),
     (r"",
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
      "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),

@@ -87,12 +87,16 @@ CONNECTS_FIRST = """
 """
 
 
-@pytest.mark.parametrize("step", [schema.STEP_CONNECT, ""])
-def test_who_connects_anew_in_each_request_could_keep_the_connection(step: str) -> None:
-    more = {"first": called("connect", "websockets") | ({schema.FOR_STEP: step} if step else {})}
-    found = told(CONNECTS_FIRST, more | {"w": called("Connection.recv", "websockets")})
+@pytest.mark.parametrize(
+    ("step", "package", "words"),
+    [(schema.STEP_CONNECT, "websockets", "log-in, too. Open the connection once, at start-up"), ("", "websockets", "a time limit."),
+     (schema.STEP_CONNECT, "", "log-in, too. Keep it open for the next ones")],
+)  # fmt: skip
+def test_who_connects_anew_in_each_request_could_keep_the_connection(step: str, package: str, words: str) -> None:
+    more = {"first": called("connect", package) | ({schema.FOR_STEP: step} if step else {})}
+    found = told(CONNECTS_FIRST, more | {"w": called("Connection.recv" if package else "", package)})
     assert found.judgement.reasons[0].remedy.key == "await_io/other_service"
-    assert ("Open the connection once, at start-up" in found.remedy) == bool(step)
+    assert words in found.remedy
 
 
 @pytest.mark.parametrize(("ms", "looks"), [(1_002, True), (700, False), (1_300, False)])
