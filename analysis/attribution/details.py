@@ -151,7 +151,8 @@ def _awaiting(attributes: dict[str, Any]) -> str:
     if call := attributes.get(schema.FOR_CALL):
         said = f"waiting for {call}{_of_library(attributes)}"
     else:
-        said = f"awaiting {attributes.get(schema.FOR) or 'something'}".replace("._wait_for_data", ".read")
+        leaf = str(attributes.get(schema.FOR) or "something").replace("._wait_for_data", ".read")
+        said = f"awaiting {'a future' if leaf == attributes.get(schema.CODE_FUNCTION) else leaf}"
     step = attributes.get(schema.FOR_STEP)
     return f"{said}: {step}," if step and step not in (schema.STEP_PAUSE, schema.STEP_PACE) else said
 

@@ -63,7 +63,8 @@ def thread_hops(group: Group) -> Iterator[Pattern]:
     own = _in_turn(group, group.jobs)
     if _hops(group, own):
         found = _many_jobs(group, own) | {"where": _where_awaited(group, own)}
-        computes = group.means.get(Cause.COMPUTE, 0.0) > found["per_request"] * HOP_NS
+        felt_ns = group.means.get(Cause.LOOP_WAKEUP, 0.0) / MIN_HELD
+        computes = group.means.get(Cause.COMPUTE, 0.0) > max(found["per_request"] * HOP_NS, felt_ns)
         found["but_for"] = (Cause.COMPUTE,) * computes + (Cause.LOOP_BUSY,) * _behind_others(group)
         yield Pattern(Situation.THREAD_HOPS, None, found)
 

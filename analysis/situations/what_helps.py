@@ -83,12 +83,9 @@ IN_THREAD: Final[Table] = (
      "a library sleeps there until it may go on, as SQLite does while another connection has the database's write lock: commit "
      "sooner there, with no other work between the first write and the commit; let one thread write for all; and "
      "journal_mode=WAL lets readers go on"),
-    (r"^sqlalchemy\.InstrumentedAttribute\.",
-     "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by "
-     "options(selectinload(...)) of their query, or a join"),
-    (r"^django\.\w+Descriptor\.__get__",
-     "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by "
-     "select_related(...) or prefetch_related(...) of their query"),
+    (r"^sqlalchemy\.InstrumentedAttribute\.|^django\.\w+Descriptor\.__get__",
+     "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by a join, or of their query "
+     "options(selectinload(...)) in SQLAlchemy, and select_related(...) or prefetch_related(...) in Django"),
     (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo|django\.(?:\w*QuerySet|Model|\w*Manager|\w*Paginator))\b",
      "the database takes this long. Ask once where it is asked again and again; else look at the statement's plan (EXPLAIN), and "
      "whether it waits for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, "
@@ -220,6 +217,7 @@ KEPT: Final[Table] = (
     (r"^websockets\.|WebSocket",
      "Open the connection once, at start-up, and let a task of the service keep it for all requests, with a future or the last "
      "value for those that wait"),
+    (r"^$", "Keep it open for the next ones (a few of them, in an asyncio.Queue), and open another one only where it was closed"),
     (r"",
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
      "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),

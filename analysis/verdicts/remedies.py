@@ -171,8 +171,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "cached answer).{why}"),
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another{where}, cost a "
-     "change of threads each. Read a file at once or in large parts; ask a database once for all; stream in larger chunks, or from an "
-     "async generator."),
+     "change of threads each. Read a file at once or in large parts; ask a database once for all (a join, Django's select_related); "
+     "stream in larger chunks, or from an async generator."),
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.BLOCKING_IO, Cause.CONNECTION_WAIT), Situation.UNFINISHED,
      "Give the wait a time limit (asyncio.timeout, or timeout= of the call), so that the request fails and says why; and "
      "find out why what it waits for does not come."),

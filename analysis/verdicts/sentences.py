@@ -323,8 +323,7 @@ _PATTERNS: Final = {
     Situation.CONNECTS:
         "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
         "{connect_ns:ms}, TLS handshake {tls_ns:ms}, close {close_ns:ms}; the rest, {other_ns:ms}, is the answers).",
-    Situation.ASKS_ITSELF:
-        "This service asks itself over HTTP, in {where}: {address} is its own address.",
+    Situation.ASKS_ITSELF: "This service asks itself over HTTP, in {where}: {address} is its own address.",
     Situation.SERVED_IN_TURN:
         "{share:.0%} of this wait ended with {what}, which another request had begun before: the server does one at a time.",
     Situation.COLD_START:

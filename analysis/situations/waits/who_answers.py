@@ -19,7 +19,7 @@ from whywait.analysis.situations.what_helps import called
 from whywait.analysis.text import named_at
 from whywait.tracer import schema
 
-_ENDS_WITH: Final = 0.1  # of a wait: so close to the end of the other's
+_NEAR: Final = 0.1  # of a wait: so close to the end of the other's
 
 
 def asks_itself(group: Group) -> Iterator[Pattern]:
@@ -57,7 +57,7 @@ def served_in_turn(group: Group) -> Iterator[Pattern]:
     traces, attributes = list(spans["trace_id"]), list(spans["attributes"])
     behind: Counter[tuple[str, str]] = Counter()
     for trace, start, end, ns in own[["trace_id", "start_ns", "end_ns", "amount_ns"]].itertuples(index=False):
-        first, last = np.searchsorted(ends, (end + (start - end) * _ENDS_WITH, end + (end - start) * _ENDS_WITH))
+        first, last = np.searchsorted(ends, (end + (start - end) * _NEAR, end + (end - start) * _NEAR))
         longest = first + int(starts[first:last].argmin()) if last > first else None
         if longest is not None and starts[longest] < start and traces[longest] != trace:
             behind[attributes[longest][schema.FOR_CALL], _where(attributes[longest])] += ns

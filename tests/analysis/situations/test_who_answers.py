@@ -87,12 +87,16 @@ CONNECTS_FIRST = """
 """
 
 
-@pytest.mark.parametrize("step", [schema.STEP_CONNECT, ""])
-def test_who_connects_anew_in_each_request_could_keep_the_connection(step: str) -> None:
-    more = {"first": called("connect", "websockets") | ({schema.FOR_STEP: step} if step else {})}
-    found = told(CONNECTS_FIRST, more | {"w": called("Connection.recv", "websockets")})
+@pytest.mark.parametrize(
+    ("step", "package", "words"),
+    [(schema.STEP_CONNECT, "websockets", "log-in, too. Open the connection once, at start-up"), ("", "websockets", "a time limit."),
+     (schema.STEP_CONNECT, "", "log-in, too. Keep it open for the next ones")],
+)  # fmt: skip
+def test_who_connects_anew_in_each_request_could_keep_the_connection(step: str, package: str, words: str) -> None:
+    more = {"first": called("connect", package) | ({schema.FOR_STEP: step} if step else {})}
+    found = told(CONNECTS_FIRST, more | {"w": called("Connection.recv" if package else "", package)})
     assert found.judgement.reasons[0].remedy.key == "await_io/other_service"
-    assert ("Open the connection once, at start-up" in found.remedy) == bool(step)
+    assert words in found.remedy
 
 
 @pytest.mark.parametrize(("ms", "looks"), [(1_002, True), (700, False), (1_300, False)])
@@ -115,3 +119,13 @@ def test_a_child_process_that_a_time_limit_ended_may_wait_for_its_reader(module:
     found = told(picture, {"w": {schema.FOR_MODULE: "asyncio.tasks"}, "c": {schema.FOR_MODULE: module}})
     assert found.judgement.reasons[0].remedy.key == "await_io/time_limit"
     assert ("communicate()" in found.remedy) == (module == "asyncio.subprocess")
+
+
+@pytest.mark.parametrize(
+    ("awaited", "said"),
+    [("answer_to", "awaiting a future in answer_to"), ("StreamReader._wait_for_data", "awaiting StreamReader.read in answer_to"),
+     ("Event.wait", "awaiting Event.wait in answer_to")],
+)  # fmt: skip
+def test_what_is_awaited_has_a_name_that_users_know(awaited: str, said: str) -> None:
+    found = told(ONE, {"w": {schema.FOR: awaited, schema.CODE_FUNCTION: "answer_to", schema.CODE_FILE: "/srv/app.py"}})
+    assert said in found.text
