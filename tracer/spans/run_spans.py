@@ -40,6 +40,9 @@ def _off_cpu_in_block(drawing: Drawing, activity: Activity, block: Block) -> Off
     away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits if wait.thread)
     left = without(block.start_ns, block.end_ns, away)
     found = drawing.observed.running(kind, loop.native_id, left, cpu_ns, run_queue_ns)
+    if block.sample is not None and block.sample.call[0] and found.lock_ns and found.call_ns:
+        # one call of a library, in which this thread and one of its own take turns at asking the kernel
+        found = found._replace(lock_ns=None, call_ns=found.call_ns + found.lock_ns)
     return found._replace(ran=[one._replace(place=users_place(one.place, activity.request)) for one in found.ran])
 
 
