@@ -80,7 +80,7 @@ def computing(group: Group) -> Iterator[Pattern]:
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
             "inside": shown_in, "outside": is_outside(attributes), "mean_ns": ns / group.count, "share": ns / whole_ns,
-            "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
+            "per_request": rows["culprit_span_id"].mask(rows["culprit_span_id"] == "", rows["span_id"]).nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
             "on": on, "how": faster(on, name, file, attributes, shown_in, often),
         }  # fmt: skip
