@@ -46,7 +46,7 @@ class _Walk:
         self.edge_vstart = [_BEFORE_ALL, *waits.vstart[edges].tolist()]
         self.edge_vend = [NONE, *waits.vend[edges].tolist()]
         self.edge_waker = [NONE, *waits.waker[edges].tolist()]
-        self.edge_turn = [False, *waits.turn[edges].tolist()]
+        self.edge_turn = [NONE, *waits.turn[edges].tolist()]
         columns = (of.start, of.end, of.vstart, of.trace, of.spawner)
         self.start, self.end, self.vstart, self.trace, self.spawner = (column.tolist() for column in columns)
         self.found: list[tuple[int, int, int, int]] = []
@@ -94,7 +94,10 @@ class _Walk:
 
     def waited(self, edge: int, edge_start: int, floor: int) -> bool:
         """Assign the waiter its own part of a wait; return whether the walk goes on in what ended it."""
-        waker = self.edge_waker[edge]
+        waker, turn = self.edge_waker[edge], self.edge_turn[edge]
+        if turn >= 0 and (self.time <= turn or self.cap_activity >= 0):  # before that step others ran
+            self.emit(max(edge_start, floor))
+            return False
         alive = self.start[waker] < self.time
         if alive and self.stuck >= MOVES_AT_ONE_TIME:
             self.circular.append(self.request)
@@ -106,8 +109,8 @@ class _Walk:
         if not alive or self.time <= max(floor, edge_start):
             return False
         elsewhere = self.trace[waker] != self.trace[self.activity] or self.spawner[waker] < 0
-        if self.cap_activity < 0 and (elsewhere or self.edge_turn[edge]):
-            self.cap_activity, self.cap_time = self.activity, edge_start
+        if self.cap_activity < 0 and (elsewhere or turn >= 0):
+            self.cap_activity, self.cap_time = self.activity, max(edge_start, turn)
         self.activity = waker
         return True
 

@@ -31,7 +31,7 @@ class Waits:
     vend: Ints
     row: Ints  # the wait span (for a foreign trace the child span)
     waker: Ints  # the activity that ended it, NONE when there is no edge
-    turn: Bools  # whether that ran on the loop meanwhile: it is not followed further back than the wait
+    turn: Ints  # since when that ran on the loop, in one step: it is not followed further back; NONE for any other wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RawWaits:
     end: Ints
     row: Ints
     waker: Ints
-    turn: Bools
+    turn: Ints
 
 
 def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Finding]]:
@@ -106,7 +106,7 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
         Activities(
             row=row, start=spans.start[row], end=end, vstart=row, vend=row, spawner=_spawners(spans, row, of_row),
             trace=spans.traces[row], is_job=is_job, foreign=np.zeros(len(row), dtype=bool), of_row=of_row,
-            waits=Waits(row, row, row, row, row > NONE),
+            waits=Waits(row, row, row, row, row),
         )
     )  # fmt: skip
     waits, unresolved = _recorded_waits(spans, activities)
@@ -140,28 +140,30 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     said = "waits were ended by work whose span is not in these traces"
     findings = finding("unresolved-waker", said, spans.trace_ids[rows[lost]])
     ahead = _ahead(spans, activities, rows[types == schema.WAIT_LOOP_BUSY])
-    turn = np.isin(rows, list(ahead))
-    waker[turn] = [ahead[row] for row in rows[turn].tolist()]
+    turn = np.full(len(rows), NONE, dtype=np.int64)
+    at = np.isin(rows, list(ahead))
+    waker[at], turn[at] = np.array([ahead[row] for row in rows[at].tolist()], dtype=np.int64).reshape(-1, 2).T
     waker = np.where(waker == owner, NONE, waker)
     waits = RawWaits(owner, spans.start[rows], spans.end[rows], rows, waker, turn)
     _follow_what_was_cut(spans, activities, waits)
     return waits, findings
 
 
-def _ahead(spans: SpanTable, activities: Activities, rows: Ints) -> dict[int, int]:
+def _ahead(spans: SpanTable, activities: Activities, rows: Ints) -> dict[int, tuple[int, int]]:
     """Of these waits for the loop those for a step of another task of the same trace, and hardly anything else: that
-    task's activity, whose time it was. Its step ends with the wait.
+    task's activity, whose time it was, and when the step began. It ends with the wait.
 
         root            |~~~~~~ready~~~~~~|--step--|
         endpoint's task |--step: it blocks|
     """
     blocks = np.flatnonzero((spans.kinds == schema.KIND_BLOCK) & (activities.of_row >= 0))
-    steps = set(zip(activities.of_row[blocks].tolist(), spans.end[blocks].tolist(), strict=True))
+    ends = zip(activities.of_row[blocks].tolist(), spans.end[blocks].tolist(), strict=True)
+    begun = dict(zip(ends, spans.start[blocks].tolist(), strict=True))
     at = spans.find(spans.trace_ids[rows], spans.texts(rows, schema.BLOCKER_SPAN_ID))
     chiefly = spans.ints(rows, schema.BLOCKER_NS) >= MOST_AHEAD * (spans.end[rows] - spans.start[rows])
     rows, at = (one[(at >= 0) & chiefly] for one in (rows, at))
     found = zip(rows.tolist(), activities.of_row[at].tolist(), spans.end[rows].tolist(), strict=True)
-    return {row: activity for row, activity, end in found if (activity, end) in steps}
+    return {row: (activity, begun[activity, end]) for row, activity, end in found if (activity, end) in begun}
 
 
 def _follow_what_was_cut(spans: SpanTable, activities: Activities, waits: RawWaits) -> None:

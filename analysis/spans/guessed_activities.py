@@ -33,9 +33,9 @@ def guessed_activities(spans: SpanTable, servers: Ints) -> tuple[Activities, Raw
     activities = Activities(
         row=row, start=start, end=end, vstart=start, vend=end, spawner=parent, trace=spans.traces[row],
         is_job=np.zeros(len(row), dtype=bool), foreign=np.ones(len(row), dtype=bool), of_row=of_row,
-        waits=Waits(row, row, row, row, row > NONE),
+        waits=Waits(row, row, row, row, row),
     )  # fmt: skip
-    turn = np.zeros(len(children), dtype=bool)
+    turn = np.full(len(children), NONE, dtype=np.int64)
     return activities, RawWaits(parent[children], start[children], end[children], row[children], children, turn)
 
 

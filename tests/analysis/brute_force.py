@@ -30,7 +30,7 @@ class Wait:
     end: int
     name: str
     waker: tuple[str, str] | None
-    turn: bool = False  # a step of the waker ran on the loop meanwhile, and ended with the wait
+    turn: int | None = None  # when a step of the waker began that ran on the loop, and ended with the wait
 
 
 def lives(spans: pd.DataFrame) -> dict[tuple[str, str], Life]:
@@ -77,8 +77,9 @@ def lives(spans: pd.DataFrame) -> dict[tuple[str, str], Life]:
             waker = owner.get((trace, row.attributes[schema.WAKER_SPAN_ID]))
             waker = waker if waker in found and waker != mine else None
         ahead = _ahead(row, rows, owner) if row.attributes[schema.WAIT] == "loop_busy" else None
+        ahead, begun = ahead if ahead is not None else (None, None)
         ahead = ahead if ahead in found and ahead != mine else None
-        found[mine].waits.append(Wait(start, end, row.name, waker or ahead, ahead is not None))
+        found[mine].waits.append(Wait(start, end, row.name, waker or ahead, begun if ahead else None))
     return found
 
 
@@ -87,8 +88,9 @@ def _ahead(row, rows, owner):  # type: ignore[no-untyped-def]
     if row.attributes.get(schema.BLOCKER_NS, -1) < 0.8 * (row.end_ns - row.start_ns):
         return None
     blocker = owner.get((row.trace_id, row.attributes.get(schema.BLOCKER_SPAN_ID, "")))
-    steps = (one for one in rows if one.attributes.get(schema.KIND) == "block" and one.end_ns == row.end_ns)
-    return blocker if any(owner.get((one.trace_id, one.span_id)) == blocker for one in steps) else None
+    steps = [one for one in rows if one.attributes.get(schema.KIND) == "block" and one.end_ns == row.end_ns]
+    own = [one.start_ns for one in steps if owner.get((one.trace_id, one.span_id)) == blocker]
+    return (blocker, own[-1]) if own else None
 
 
 def _clip(row, found, owner):  # type: ignore[no-untyped-def]
@@ -129,11 +131,13 @@ def owners(found: dict[tuple[str, str], Life], root: tuple[str, str], first: int
             continue
         wait = next((w for w in life.waits if w.start < time <= w.end), None)
         waker = found[wait.waker] if wait is not None and wait.waker else None
+        if wait is not None and wait.turn is not None and (time <= wait.turn or cap is not None):
+            waker = None
         if wait is not None and waker is not None and waker.start < time and moves < MOVES:
             if waker.end >= time:
                 assert wait is not None
-                if cap is None and (waker.key[0] != at[0] or waker.spawner is None or wait.turn):
-                    cap = (at, wait.start)
+                if cap is None and (waker.key[0] != at[0] or waker.spawner is None or wait.turn is not None):
+                    cap = (at, max(wait.start, wait.turn or 0))
                 at, moves = waker.key, moves + 1
                 continue
         elif wait is not None and waker is not None and waker.start < time:
