@@ -83,9 +83,8 @@ def _parts(own: pd.DataFrame, taken: pd.DataFrame) -> Iterator[tuple[Resource, p
     sampled = ran | kind.isin([schema.KIND_BLOCK, schema.KIND_WAIT])
     share = python_share(own)
     yield Resource.CPU, _row(own[ran], held="cpu_ns", servers=_cpus(own))
-    by_thread = own[own["task"].str.startswith(schema.OF_THREAD)].sort_values(
-        "end_ns"
-    )  # the last of its turns is for it
+    by_thread = own[own["task"].str.startswith(schema.OF_THREAD)].sort_values("end_ns")
+    # the last of a thread's turns is for it
     last = by_thread.drop_duplicates(["request_id", "task"], keep="last")
     yield Resource.CPU, _row(last, held="cpu_ns", servers=_cpus(own))
     yield Resource.CPU, _row(own[sampled], wait="run_queue_ns", servers=_cpus(own))

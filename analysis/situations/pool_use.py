@@ -26,8 +26,9 @@ from whywait.analysis.situations.thresholds import (
     SAVES,
     SHORT_TURN_NS,
 )  # fmt: skip
+from whywait.analysis.situations.what_helps import stands_in
 from whywait.analysis.spans.awaited import all_awaits
-from whywait.analysis.text import in_brackets, named_at, place
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 MANY: Final = 4  # jobs of one function per request: from this number on one batch is better
@@ -84,9 +85,7 @@ def _where_awaited(group: Group, own: pd.DataFrame) -> str:
     roots = (found for found in spans["attributes"] if found.get(schema.ROOT) is True)
     for places in (awaited, roots):
         known = Counter(
-            f" in {named_at(found[schema.CODE_FUNCTION], found.get(schema.CODE_FILE), found.get(schema.CODE_LINE))}"
-            for found in places
-            if schema.CODE_FUNCTION in found and not is_librarys(found)
+            f" in {stands_in(found)}" for found in places if schema.CODE_FUNCTION in found and not is_librarys(found)
         )
         if known:
             return known.most_common(1)[0][0]

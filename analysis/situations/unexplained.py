@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, UNSURE_SHARE
-from whywait.analysis.situations.what_helps import LESS, called, look_up
+from whywait.analysis.situations.what_helps import called, does_less
 from whywait.tracer import schema
 
 
@@ -19,5 +19,5 @@ def unexplained(group: Group) -> Iterator[Pattern]:
         found = {"mean_ns": mean_ns, "share": share, "detail": "".join(detail), "less": ""}
         chief = own[own["detail"].isin(detail)].nlargest(1, "amount_ns")["span_id"].str.rpartition("/")[2]
         for at in group.own_spans.loc[group.own_spans["span_id"].isin(chief), "attributes"].head(1):
-            found["less"] = look_up(LESS, f" in {called(at)}").format(function=at.get(schema.CODE_FUNCTION))
+            found["less"] = does_less(called(at), at.get(schema.CODE_FUNCTION))
         yield Pattern(Situation.UNEXPLAINED, None, found)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.spans.awaited import awaits
-from whywait.analysis.text import place
+from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
 
 Table = tuple[tuple[str, str], ...]
@@ -287,10 +287,11 @@ def limit_of(attributes: Mapping[str, Any]) -> str:
 def in_thread(attributes: Mapping[str, Any]) -> str:
     """Return what to do about the blocking call of a worker's span with these attributes."""
     if awaits(attributes, schema.FOR_SLEEP) and (inside := called(attributes)):  # its pause, not the user's code's
-        less = look_up(LESS, f" in {inside}").format(function=attributes.get(schema.CODE_FUNCTION))
-        return f"{inside} pauses there until what it waits for is done. {less or 'Make that shorter, or ask it for less'}".removesuffix(
-            "."
+        less = (
+            does_less(inside, attributes.get(schema.CODE_FUNCTION)).removesuffix(".")
+            or "Make that shorter, or ask it for less"
         )
+        return f"{inside} pauses there until what it waits for is done. {less}"
     asked = called(attributes, schema.CALL_OF, schema.CALL_PACKAGE)
     return look_up(IN_THREAD, "" if attributes.get(schema.PROCESS) else f"{asked} {_call_of(attributes)}")
 
@@ -341,6 +342,21 @@ def late(attributes: Mapping[str, Any], *, anew: bool) -> str:
     """Return what to do about a late answer to a wait with these attributes, and whether requests connect anew for it."""
     keep = f". Most requests make a connection first, and wait for its greeting or log-in, too. {look_up(KEPT, called(attributes))}"
     return look_up(OTHER_SIDE, called(attributes)) + keep * anew
+
+
+def does_less(call: str, function: object) -> str:
+    """Return how a library's call in this function of the user's would do less; "" where that is not known."""
+    return look_up(LESS, f" in {call}").format(function=function)
+
+
+def waits_for_news(attributes: Mapping[str, Any]) -> bool:
+    """Return whether the call of a wait with these attributes waits by design, for what another client gives."""
+    return re.match(schema.CALL_FOR_NEWS, called(attributes)) is not None
+
+
+def stands_in(attributes: Mapping[str, Any]) -> str:
+    """Return the function that a span's attributes name, with its place."""
+    return named_at(*(attributes.get(key) for key in (schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE)))
 
 
 def called(attributes: Mapping[str, Any], key: str = schema.FOR_CALL, of: str = schema.FOR_PACKAGE) -> str:

@@ -156,13 +156,13 @@ def _ahead(spans: SpanTable, activities: Activities, rows: Ints) -> dict[int, tu
         root            |~~~~~~ready~~~~~~|--step--|
         endpoint's task |--step: it blocks|
     """
-    blocks = np.flatnonzero((spans.kinds == schema.KIND_BLOCK) & (activities.of_row >= 0))
+    rows = rows[spans.ints(rows, schema.BLOCKER_NS) >= MOST_AHEAD * (spans.end[rows] - spans.start[rows])]
+    at = spans.find(spans.trace_ids[rows], spans.texts(rows, schema.BLOCKER_SPAN_ID))
+    rows, owner = rows[at >= 0], activities.of_row[at[at >= 0]]
+    blocks = np.flatnonzero((spans.kinds == schema.KIND_BLOCK) & np.isin(activities.of_row, owner[owner >= 0]))
     ends = zip(activities.of_row[blocks].tolist(), spans.end[blocks].tolist(), strict=True)
     begun = dict(zip(ends, spans.start[blocks].tolist(), strict=True))
-    at = spans.find(spans.trace_ids[rows], spans.texts(rows, schema.BLOCKER_SPAN_ID))
-    chiefly = spans.ints(rows, schema.BLOCKER_NS) >= MOST_AHEAD * (spans.end[rows] - spans.start[rows])
-    rows, at = (one[(at >= 0) & chiefly] for one in (rows, at))
-    found = zip(rows.tolist(), activities.of_row[at].tolist(), spans.end[rows].tolist(), strict=True)
+    found = zip(rows.tolist(), owner.tolist(), spans.end[rows].tolist(), strict=True)
     return {row: (activity, begun[activity, end]) for row, activity, end in found if (activity, end) in begun}
 
 

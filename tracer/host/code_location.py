@@ -108,6 +108,10 @@ _LOOP_FILES = {
     asyncio.runners.__file__: ("run",),  # around a loop that has no frames of Python
 }
 
+# what calls an application: by its parameters, or of these packages
+_ASGI: Final = frozenset({"scope", "receive", "send"})
+_DJANGO: Final = ("django", "asgiref")
+
 
 def _library_roots() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
@@ -216,10 +220,6 @@ def place_of_code(code: CodeType) -> Place:
 def place_of_frame(frame: FrameType) -> Place:
     """The current location of a frame."""
     return Place(function_of(frame.f_code.co_qualname), _told(frame.f_code.co_filename), frame.f_lineno)
-
-
-_ASGI: Final = frozenset({"scope", "receive", "send"})
-_DJANGO: Final = ("django", "asgiref")
 
 
 def is_middleware_of_django(code: CodeType) -> bool:

@@ -114,8 +114,8 @@ def _wait(attributes: Attributes, wait: spec.AboutWait) -> None:
         attributes[s.FOR], attributes[s.FOR_MODULE] = wait.site.leaf_function, wait.site.leaf_module
         if wait.site.call:
             attributes[s.FOR_CALL], attributes[s.FOR_PACKAGE] = wait.site.call, wait.site.package
-        put_known(attributes, {s.FOR_STEP: wait.site.step, s.FOR_ADDRESS: wait.site.address})
-        put_known(attributes, {s.CALLERS: list(wait.site.callers)})
+        where = {s.FOR_STEP: wait.site.step, s.FOR_ADDRESS: wait.site.address, s.CALLERS: list(wait.site.callers)}
+        put_known(attributes, where)
     if wait.task:
         attributes[s.FOR_TASK] = wait.task
         if wait.turns > 1:

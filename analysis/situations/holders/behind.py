@@ -13,7 +13,7 @@ from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import HARDLY, MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN, SHORT_TURN_NS
-from whywait.analysis.situations.what_helps import LESS, called, faster, instead_of, is_lock, limit_of, look_up
+from whywait.analysis.situations.what_helps import called, does_less, faster, instead_of, is_lock, limit_of
 from whywait.analysis.spans.awaited import awaits, is_limit
 from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import amount, named_at
@@ -168,7 +168,7 @@ def _less(group: Group, chief: "pd.Series[Any]") -> str:
     """How the library's function that is called there would do less, before " Else "; "" where nothing of it is known."""
     there = group.holders["stood_file"].eq(chief["stood_file"]) & group.holders["stood_line"].eq(chief["stood_line"])
     calls = (called(group.attributes.get(str(at), {})) for at in group.holders.loc[there.fillna(False), "at"])
-    said = next(filter(None, (look_up(LESS, f" in {call}") for call in calls)), "").format(function=chief["stood"])
+    said = next(filter(None, (does_less(call, chief["stood"]) for call in calls)), "")
     return said and f"{said[0].lower()}{said[1:]} Else "
 
 

@@ -77,10 +77,11 @@ def computing(group: Group) -> Iterator[Pattern]:
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
         shown_in = _inside(shown, attributes, name) if is_its else ""
+        stretches = rows["culprit_span_id"].mask(rows["culprit_span_id"] == "", rows["span_id"])
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
             "inside": shown_in, "outside": is_outside(attributes), "mean_ns": ns / group.count, "share": ns / whole_ns,
-            "per_request": rows["culprit_span_id"].mask(rows["culprit_span_id"] == "", rows["span_id"]).nunique() / max(rows["request_id"].nunique(), 1),  # stretches
+            "per_request": stretches.nunique() / max(rows["request_id"].nunique(), 1),
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
             "on": on, "how": faster(on, name, file, attributes, shown_in, often),
         }  # fmt: skip

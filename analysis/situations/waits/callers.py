@@ -24,11 +24,11 @@ def callers(group: Group) -> Iterator[Pattern]:
         own = group.of(cause)
         if own.empty:
             continue
-        own = own.assign(caller=caller_of(group, own), weighed=own["amount_ns"])
-        told = own[own["caller"] != ""].groupby("detail")["weighed"].sum()
-        if told.empty or told.max() < MIN_HELD * own["weighed"].sum():
+        own = own.assign(caller=caller_of(group, own))
+        told = own[own["caller"] != ""].groupby("detail")["amount_ns"].sum()
+        if told.empty or told.max() < MIN_HELD * own["amount_ns"].sum():
             continue
-        by_caller = own[own["detail"] == told.idxmax()].groupby("caller")["weighed"].sum() / group.count
+        by_caller = own[own["detail"] == told.idxmax()].groupby("caller")["amount_ns"].sum() / group.count
         shares = by_caller[by_caller >= group.least_ns].drop("", errors="ignore").nlargest(_MOST)
         if len(shares):
             yield Pattern(Situation.CALLERS, cause, {"callers": [(str(one), float(ns)) for one, ns in shares.items()]})

@@ -13,7 +13,17 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
-from whywait.analysis.situations.what_helps import CHILD, DEADLOCK, awaited_instead, called, in_thread, instead_of, late
+from whywait.analysis.situations.what_helps import (
+    CHILD,
+    DEADLOCK,
+    awaited_instead,
+    called,
+    in_thread,
+    instead_of,
+    late,
+    stands_in,
+    waits_for_news,
+)
 from whywait.analysis.spans.awaited import awaits, is_limit, is_of, is_paced
 from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
@@ -30,7 +40,6 @@ _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
     "its loop)."
 )
-_AT: Final = (schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE)
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -149,7 +158,7 @@ def time_limits(group: Group) -> Iterator[Pattern]:
         ended = own.loc[limited]
         if ended["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
             (at,) = group.attributes_of(ended.nlargest(1, "amount_ns"))
-            where = f"{at.get(schema.CODE_FUNCTION)} ({place(at.get(schema.CODE_FILE), at.get(schema.CODE_LINE))})"
+            where = stands_in(at)
             requests = group.requests[group.requests["request_id"].isin(ended["request_id"])]
             limit_ns = float((ended["end_ns"] - ended["start_ns"]).groupby(ended["span_id"]).sum().mean())
             found = {"where": where, "requests": len(requests), "failed": int(requests["error"].sum())}
@@ -169,7 +178,7 @@ def _begun_in(group: Group, waits: pd.DataFrame) -> str:
     inside = (tasks["start_ns"] - tasks["start_ns_of"]).abs() < MIN_MEAN_NS
     tasks = tasks[inside & (tasks["end_ns"] >= tasks["end_ns_of"]) & (tasks["span_id"] != tasks["activity_id"])]
     users = [one for one in tasks["attributes"] if is_users(str(one.get(schema.CODE_FILE, "")))]
-    named = [named_at(*(one.get(key) for key in _AT)) for one in users]
+    named = list(map(stands_in, users))
     return f", {max(set(named), key=named.count)}," if named else ""
 
 
@@ -179,7 +188,7 @@ def signals(group: Group) -> Iterator[Pattern]:
         others = cause is Cause.AWAIT_IO  # a request that came later
         if len(group.most_of(cause, lambda found, given=given, others=others: _is_given(found, given, others))):  # type: ignore[misc]
             yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
-    if len(group.most_of(Cause.AWAIT_IO, lambda found: re.match(schema.CALL_FOR_NEWS, called(found)) is not None)):
+    if len(group.most_of(Cause.AWAIT_IO, waits_for_news)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": "another client of the server"})
 
 

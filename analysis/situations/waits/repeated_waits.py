@@ -39,9 +39,8 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
             continue
         turns = _turns(_described(group, own), "activity_id", "turn")
         grows = _grow(turns)
-        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | turns["step"].isin(
-            schema.STEPS_TO_CONNECT
-        )  # who sleeps there tries again
+        connects = turns["step"].isin(schema.STEPS_TO_CONNECT)  # who sleeps there tries again
+        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | connects
         pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)

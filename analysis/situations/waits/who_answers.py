@@ -15,8 +15,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import called
-from whywait.analysis.text import named_at
+from whywait.analysis.situations.what_helps import called, stands_in, waits_for_news
 from whywait.tracer import schema
 
 _NEAR: Final = 0.1  # of a wait: so close to the end of the other's
@@ -36,14 +35,10 @@ def asks_itself(group: Group) -> Iterator[Pattern]:
             at = group.attributes.get(key, {})
             address = str(at.get(schema.FOR_ADDRESS) or "")
             if address.rpartition(" ")[2] in addresses:
-                asks[address, _where(at)] += ns
+                asks[address, stands_in(at)] += ns
         if asks.total() >= max(MIN_HELD * amounts.sum(), 1):
             ((address, where), _), *_ = asks.most_common(1)
             yield Pattern(Situation.ASKS_ITSELF, cause, {"address": address, "where": where})
-
-
-def _where(attributes: dict[str, Any]) -> str:
-    return named_at(*(attributes.get(key) for key in (schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE)))
 
 
 def served_in_turn(group: Group) -> Iterator[Pattern]:
@@ -60,13 +55,12 @@ def served_in_turn(group: Group) -> Iterator[Pattern]:
         first, last = np.searchsorted(ends, (end + (start - end) * _NEAR, end + (end - start) * _NEAR))
         longest = first + int(starts[first:last].argmin()) if last > first else None
         if longest is not None and starts[longest] < start and traces[longest] != trace:
-            behind[attributes[longest][schema.FOR_CALL], _where(attributes[longest])] += ns
-    here = {_where(found) for found in group.attributes_of(own)}
+            behind[attributes[longest][schema.FOR_CALL], stands_in(attributes[longest])] += ns
+    here = {stands_in(found) for found in group.attributes_of(own)}
     for (call, where), ns in behind.most_common(1):
         if (share := float(ns / own["amount_ns"].sum())) >= MIN_HELD and where not in here:
             yield Pattern(Situation.SERVED_IN_TURN, Cause.AWAIT_IO, {"what": f"{call} in {where}", "share": share})
 
 
 def _in_turn(attributes: dict[str, Any]) -> bool:
-    call = called(attributes)
-    return re.match(schema.PACKAGE_IN_TURN, call) is not None and re.match(schema.CALL_FOR_NEWS, call) is None
+    return re.match(schema.PACKAGE_IN_TURN, called(attributes)) is not None and not waits_for_news(attributes)
