@@ -1,6 +1,7 @@
 """Traces in process: start, do something, stop, and look at the spans."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import whywait
 from whywait.tracer.config import Config
+from whywait.tracer.hotpath import recorder
 
 
 @dataclass
@@ -42,6 +44,16 @@ class Traced:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.spans: list[Span] = []
+
+    def sampled(self) -> "Traced":
+        """Returns this once the sampler's process is up, which takes longer on a machine that has just started."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            sampler = recorder.active.sampler if recorder.active is not None else None
+            if sampler is not None and sampler.header().sweeps > 2:
+                return self
+            time.sleep(0.01)
+        pytest.skip("no sampler on this machine")
 
     def stop(self) -> None:
         whywait.stop()

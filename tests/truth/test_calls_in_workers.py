@@ -51,7 +51,7 @@ def handle(path: Path) -> float:
 def test_who_called_into_c_is_named_apart_from_who_computed(traced_to: Callable[..., Traced], tmp_path: Path) -> None:
     path = tmp_path / "answer"
     os.mkfifo(path)
-    spans = traced_to()
+    spans = traced_to().sampled()
 
     @traced
     async def root() -> float:
@@ -92,7 +92,7 @@ def test_who_awaits_a_library_that_sleeps_in_its_own_thread_is_named(
             waited_s[0] = time.perf_counter() - began
             await db.commit()
 
-    spans = traced_to()
+    spans = traced_to().sampled()
     with closing(other):
         asyncio.run(add())
     spans.stop()
@@ -119,7 +119,7 @@ def test_the_librarys_call_that_sleeps_is_told(traced_to: Callable[..., Traced],
     async def root() -> None:
         await asyncio.to_thread(reserve)
 
-    spans = traced_to()
+    spans = traced_to().sampled()
     with closing(other):
         asyncio.run(root())
     engine.dispose()
@@ -136,7 +136,7 @@ def score(matrix: "np.ndarray[Any, Any]", times: int) -> None:
 
 def judged_at_once(traced_to: Callable[..., Traced], calls: int) -> Judgement:
     """The judgement of so many requests at once, each of which multiplies in a worker, by a library's two threads."""
-    spans = traced_to()
+    spans = traced_to().sampled()
     matrix = np.random.default_rng(1).random((700, 700))
 
     @traced
@@ -169,8 +169,8 @@ def test_a_call_that_waits_alone_waits_for_what_computes_for_it(traced_to: Calla
 
 
 def test_what_a_library_computes_in_a_worker_is_told_by_who_asked_for_it(traced_to: Callable[..., Traced]) -> None:
-    spans = traced_to()
-    rows = [{"number": number, "name": str(number)} for number in range(1000)]
+    spans = traced_to().sampled()
+    rows = [{"number": number, "name": str(number)} for number in range(10_000)]
 
     async def export() -> None:
         for _ in range(3):
@@ -196,7 +196,7 @@ def test_who_asks_again_and_again_in_a_worker_polls(traced_to: Callable[..., Tra
         while not done.is_set():
             time.sleep(ASLEEP_S / 3)
 
-    spans = traced_to()
+    spans = traced_to().sampled()
 
     @traced
     async def root() -> None:
@@ -241,7 +241,7 @@ def test_who_waits_for_sqlite_s_write_lock_is_told_how_sqlite_waits(
     async def root() -> None:
         await asyncio.to_thread(vote)
 
-    spans = traced_to()
+    spans = traced_to().sampled()
     thread = threading.Thread(target=export)
     thread.start()
     writing.wait()
@@ -279,7 +279,7 @@ def test_the_job_that_a_loop_looks_for_may_end_as_the_last_pause_begins(traced_t
     async def root() -> None:
         await asyncio.to_thread(look)
 
-    spans = traced_to()
+    spans = traced_to().sampled()
     asyncio.run(root())
     spans.stop()
     (found,) = judge(analysis.analyze(spans.output))

@@ -20,7 +20,7 @@ _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch i
 _NEAR_NS: Final = 30_000_000  # a sample is valid for moments this near to it
 OURS: Final = "whywait"
 OWN_WORK: Final = "whywait's own work"
-_SEEN_NS, _FIRST_NS = attrgetter("at_ns"), attrgetter("first_ns")
+_SEEN_NS, _FIRST_NS, _LAST_NS = attrgetter("at_ns"), attrgetter("first_ns"), attrgetter("last_ns")
 
 
 class Ran(NamedTuple):
@@ -94,15 +94,18 @@ class HolderPast:
         seen: tuple[Counter[Place | None], Counter[Place | None]] = (Counter(), Counter())
         calls: Counter[tuple[str, str]] = Counter()
         for start_ns, end_ns in stretches:
-            looks = self._looks_in(thread_id, start_ns, end_ns)
-            # a job is sampled at growing intervals: each sample stands for the time nearest to it
-            middles = [(one.at_ns + after.at_ns) // 2 for one, after in pairwise(looks)]
-            for one, (since_ns, until_ns) in zip(looks, pairwise([start_ns, *middles, end_ns]), strict=False):
+            kinds: tuple[list[HolderSeen], list[HolderSeen]] = ([], [])
+            for one in self._looks_in(thread_id, start_ns, end_ns):
                 before = bisect_right(asleep, one.at_ns, key=_FIRST_NS)
-                sleeps = one.waits or (bool(before) and one.at_ns <= asleep[before - 1].last_ns)
-                nearest_ns = max(until_ns - since_ns, 1)
-                seen[sleeps][one.place] += nearest_ns
-                calls[one.call] += nearest_ns * sleeps
+                kinds[one.waits or (bool(before) and one.at_ns <= asleep[before - 1].last_ns)].append(one)
+            for sleeps, looks in enumerate(kinds):
+                # a job is sampled at growing intervals: each sample stands for the time of its kind nearest to it
+                middles = [(one.at_ns + after.at_ns) // 2 for one, after in pairwise(looks)]
+                for one, (since_ns, until_ns) in zip(looks, pairwise([start_ns, *middles, end_ns]), strict=False):
+                    slept_ns = _within(asleep, since_ns, until_ns)
+                    nearest_ns = max(slept_ns if sleeps and asleep else until_ns - since_ns - slept_ns, 1)
+                    seen[sleeps][one.place] += nearest_ns
+                    calls[one.call] += nearest_ns * sleeps
         call = max(calls, key=calls.__getitem__, default=("", ""))
         return _shared(seen[False] or seen[True], cpu_ns), _shared(seen[True], call_ns), call
 
@@ -145,6 +148,11 @@ class HolderPast:
         if callback is not None:
             return _of_callback(callback, seen_in, thread_name)
         return _between_callbacks(callbacks, at_ns, seen_in, thread_name)
+
+
+def _within(stays: Sequence[Stay], start_ns: int, end_ns: int) -> int:
+    near = stays[bisect_right(stays, start_ns, key=_LAST_NS) : bisect_left(stays, end_ns, key=_FIRST_NS)]
+    return sum(min(one.last_ns, end_ns) - max(one.first_ns, start_ns) for one in near)
 
 
 def _shared(places: Counter[Place | None], ns: int) -> list[Ran]:

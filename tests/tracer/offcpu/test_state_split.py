@@ -11,7 +11,7 @@ from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.loop import Callback
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, RUNNING, SLEEP
-from whywait.tracer.sampler.thread_samples import Held
+from whywait.tracer.sampler.thread_samples import Held, Stay
 from whywait.tracer.spans.run_spans import without
 
 MS = 1_000_000
@@ -126,3 +126,13 @@ def test_samples_at_growing_intervals_stand_for_the_time_that_is_nearest() -> No
     _, called, call = HolderPast(looks={7: looks}).ran(7, [(0, 150 * MS)], 0, 150 * MS, [])
     assert {one.place.function: one.ns / MS for one in called} == pytest.approx({"ask": 122, "open": 28}, abs=1)
     assert call == ("ask", "driver")
+
+
+def test_what_computed_and_what_slept_have_the_time_that_the_threads_state_shows() -> None:
+    """A job computes for 60 ms, then asks for 120; its last sample while it computes is at 34 ms."""
+    ages = [10, 15, 22, 34, 76, 114, 170]
+    looks = [HolderSeen(at * MS, 7, "", Place("open" if at < 60 else "ask", "/srv/app.py", 9)) for at in ages]
+    asleep = [Stay(60 * MS, 180 * MS, CALL, 0)]
+    ran, called, _ = HolderPast(looks={7: looks}).ran(7, [(0, 180 * MS)], 60 * MS, 120 * MS, asleep)
+    assert [(one.place.function, one.ns / MS) for one in ran] == [("open", 60)]
+    assert [(one.place.function, one.ns / MS) for one in called] == [("ask", 120)]

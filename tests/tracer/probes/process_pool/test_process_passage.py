@@ -55,20 +55,6 @@ class Amounts:
         return own.loc[own["ms"].idxmax()]
 
 
-def sampled(spans: Callable[[], Traced]) -> Traced:
-    """Begins to trace; the sampler's process is up when this returns."""
-    from whywait.tracer.hotpath import recorder
-
-    begun = spans()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        sampler = recorder.active.sampler if recorder.active is not None else None
-        if sampler is not None and sampler.header().sweeps > 2:
-            return begun
-        time.sleep(0.01)
-    pytest.skip("no sampler on this machine")
-
-
 def over(spans: Traced, pool: ProcessPoolExecutor) -> None:
     """Ends the tracing once the pool's threads have noted what they did: a result is there before they have."""
     pool.shutdown()
@@ -102,7 +88,7 @@ def warm(pools: Callable[..., ProcessPoolExecutor]) -> Callable[[int], ProcessPo
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_sleep_in_the_worker(traced_to: Begin, pools: Callable[..., ProcessPoolExecutor], method: str) -> None:
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     pool = pools(context=multiprocessing.get_context(method))
     pool.submit(nap, 0).result()
     with phase("root"):
@@ -121,7 +107,7 @@ def test_a_sleep_in_the_worker(traced_to: Begin, pools: Callable[..., ProcessPoo
 
 def test_computing_in_the_worker(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     with phase("root"):
         truth_ms = pool.submit(spin, LONG_S).result()
     over(spans, pool)
@@ -134,7 +120,7 @@ def test_computing_in_the_worker(traced_to: Begin, warm: Callable[[int], Process
 
 def test_pickling_of_the_arguments(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     pickled.clear()
     with phase("root"):
         pickle_a_parcel(pool)
@@ -159,7 +145,7 @@ def pickle_a_parcel(pool: ProcessPoolExecutor) -> None:
 
 def test_unpickling_of_the_result(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     with phase("root"):
         truth_ms = pool.submit(heavy).result()
     over(spans, pool)
@@ -172,7 +158,7 @@ def test_unpickling_of_the_result(traced_to: Begin, warm: Callable[[int], Proces
 def test_transfer_of_much(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
     data = bytes(100_000_000)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     with phase("root"):
         assert pool.submit(measure, data).result() == len(data)
     over(spans, pool)
@@ -185,7 +171,7 @@ def test_transfer_of_much(traced_to: Begin, warm: Callable[[int], ProcessPoolExe
 
 def test_three_jobs_on_one_worker(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     with phase("root"):
         submitted_ms = time.perf_counter_ns() / 1e6
         jobs = [pool.submit(nap, LONG_S) for _ in range(3)]
@@ -217,7 +203,7 @@ def test_a_free_worker_that_comes_late_is_no_queue(
     monkeypatch.setattr(multiprocessing.queues.Queue, "put", put)
     pool = warm(1)
     (worker,) = pool._processes
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     put_ms.clear()
     os.kill(worker, signal.SIGSTOP)
     waking = threading.Thread(target=wake)
@@ -240,7 +226,7 @@ def test_a_free_worker_that_comes_late_is_no_queue(
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_the_start_of_a_worker(traced_to: Begin, pools: Callable[..., ProcessPoolExecutor], method: str) -> None:
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     with phase("root"):
         submitted_ms = time.perf_counter_ns() / 1e6
         pool = pools(context=multiprocessing.get_context(method), initializer=nap, initargs=(LONG_S,))
@@ -257,7 +243,7 @@ def test_the_start_of_a_worker(traced_to: Begin, pools: Callable[..., ProcessPoo
 
 def test_a_worker_that_begins_for_each_job(traced_to: Begin) -> None:
     """Until the one before has ended, none is there that could be free: that is the start of the next one, too."""
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     with ProcessPoolExecutor(1, SPAWN, max_tasks_per_child=1) as pool:
         pool.submit(end_slowly).result()  # the next job comes while its worker ends
         with phase("root"):
@@ -273,7 +259,7 @@ def test_a_worker_that_begins_for_each_job(traced_to: Begin) -> None:
 
 def test_each_worker_is_told_from_the_others(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(2)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
 
     async def main() -> None:
         run = asyncio.get_running_loop().run_in_executor
@@ -292,7 +278,7 @@ def test_each_worker_is_told_from_the_others(traced_to: Begin, warm: Callable[[i
 
 def test_a_job_behind_the_pickling_of_another(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(2)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     pickled.clear()
     with phase("root"):
         first = pool.submit(open_parcel, Parcel(LONG_S))
@@ -324,7 +310,7 @@ def test_without_a_sampler_it_says_what_it_does_not_know(
 
 def test_stop_in_the_midst_of_jobs(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
-    spans = sampled(traced_to)
+    spans = traced_to().sampled()
     begun = threading.Event()
     with phase("root"):
         jobs = [pool.submit(nap, 0.05) for _ in range(4)]
