@@ -9,7 +9,9 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.chain import Meanwhile
+from whywait.analysis.situations.holders.holders import Holders
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.spans.by_trace import ByTrace
 from whywait.tracer.schema import KIND
 
 
@@ -121,11 +123,13 @@ class Group:
     significant: tuple[Cause, ...]  # largest first
     causes: pd.DataFrame  # CAUSE_COLUMNS
     culprits: pd.DataFrame  # CULPRIT_COLUMNS
-    stopped: pd.DataFrame  # the same of all endpoints, of waits for what computed
+    stopped: Mapping[
+        Any, pd.DataFrame
+    ]  # the same of all endpoints, of waits for what computed, by culprit and its file
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
-    holders: pd.DataFrame  # of `what_holders_did`, of all endpoints
-    spans: pd.DataFrame  # of all requests
+    holders: Holders  # of all endpoints
+    spans: ByTrace  # of all requests
     meanwhile: Mapping[Cause, tuple[Meanwhile, ...]]  # of each significant cause
     held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
@@ -144,6 +148,10 @@ class Group:
         """Return the rows of `culprits` with this cause."""
         return self._by_cause("culprits", cause)
 
+    def behind(self, cause: Cause) -> pd.DataFrame:
+        """Return the rows of `holders` of these requests' waits of this cause."""
+        return self.holders.behind(self.endpoint, cause)
+
     def _by_cause(self, name: str, cause: Cause | None) -> pd.DataFrame:
         table: pd.DataFrame = getattr(self, name)
         by_cause: dict[Any, pd.DataFrame] = self._once(name, lambda: dict(iter(table.groupby("cause", sort=False))))
@@ -152,8 +160,7 @@ class Group:
     @property
     def own_spans(self) -> pd.DataFrame:
         """The spans of the traces of these requests."""
-        ids = self.requests["trace_id"]
-        found: pd.DataFrame = self._once("spans", lambda: self.spans[self.spans["trace_id"].isin(ids.unique())])
+        found: pd.DataFrame = self._once("spans", lambda: self.spans.of(self.requests["trace_id"]))
         return found
 
     def _once(self, name: str, find: Callable[[], Any]) -> Any:

@@ -26,6 +26,7 @@ from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, deadlocks, wait_cycles
 from whywait.analysis.situations.holders.chain import Meanwhile, meanwhile
 from whywait.analysis.situations.holders.connections_held import connections_held, holds_one
+from whywait.analysis.situations.holders.holders import Holders
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
@@ -68,6 +69,7 @@ from whywait.analysis.situations.waits.repeated_waits import repeated_waits
 from whywait.analysis.situations.waits.stampede import stampedes
 from whywait.analysis.situations.waits.stragglers import stragglers
 from whywait.analysis.situations.waits.who_answers import asks_itself, served_in_turn
+from whywait.analysis.spans.by_trace import ByTrace
 from whywait.analysis.spans.held_loop import held_loop, loop_blocks, without_waits
 from whywait.analysis.text import in_brackets, place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
@@ -160,9 +162,9 @@ def _groups(analysis: Analysis) -> list[Group]:
     culprits = culprits.assign(by_other=by_other & ~for_all)
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
-    stopped = culprits[culprits["cause"].isin(STOPPED)]
-    holders = what_holders_did(analysis)
-    attributes = _attributes(analysis, holders)
+    stopped = dict(iter(culprits[culprits["cause"].isin(STOPPED)].groupby(["culprit", "culprit_file"], sort=False)))
+    holders, spans = Holders(what_holders_did(analysis)), ByTrace(analysis.spans)
+    attributes = _attributes(analysis, holders.all)
     blocks = without_waits(loop_blocks(analysis.spans))
     blocks = blocks[blocks["ns"] >= MIN_MEAN_NS]
     made = []
@@ -181,7 +183,7 @@ def _groups(analysis: Analysis) -> list[Group]:
         made.append(
             Group(
                 str(name), own, count, mean_wall_ns, means, shares, reasons, rows_of, named, stopped, jobs, orders,
-                holders, analysis.spans, behind_others, held, attributes,
+                holders, spans, behind_others, held, attributes,
             )
         )  # fmt: skip
     return made
@@ -300,7 +302,7 @@ def _stood(group: Group, cause: Cause) -> tuple[str, str, int | None] | None:
 
     It is seldom the one that took the lock, or that was handed to the pool.
     """
-    every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
+    every = group.behind(cause)
     if cause not in _STANDS_IN or every.empty:
         return None
     own = every[every["did"].isin(_DOES_ITSELF) & (every["stood_file"] != "") & ~every["stood_file"].map(in_library)]

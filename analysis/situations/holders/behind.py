@@ -102,7 +102,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     one_has_it = is_lock(wait)
     if chief["at"] == chief["span_id"]:  # what the holder does is all that is known of the wait: no limit has a name
         how = "how many of what they take and give back there are"
-        alike = group.holders[(group.holders["cause"] == cause) & (group.holders["detail"] == chief["detail"])]
+        alike = group.holders.of(cause, chief["detail"])
         one_has_it = bool(alike["together_ns"].sum() >= MIN_HELD * alike["ns"].sum())  # and lets all go on
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
@@ -124,7 +124,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
 def _faster(group: Group, function: str, file: str) -> str:
     """What helps about the function that computes on the loop, as its longest block in the traces that were waited for shows."""
     traces = group.culprits_of(Cause.LOOP_BUSY)["culprit_trace_id"].unique()
-    name, attributes = longest_block(group.spans[group.spans["trace_id"].isin(traces)], function, file)
+    name, attributes = longest_block(group.spans.of(traces), function, file)
     return faster("loop", function, file, attributes, name.removeprefix(schema.BLOCK_SPAN_PREFIX))
 
 
@@ -155,7 +155,7 @@ def _for_nobody(group: Group, cause: Cause) -> str:
     """Whether most of a wait for a worker passed behind jobs of requests that a time limit had sent on, after " "."""
     own = group.of(cause)[["request_id", "start_ns", "end_ns"]]
     waits = group.culprits_of(cause).merge(own, on=["request_id", "start_ns"])
-    spans = group.spans[group.spans["trace_id"].isin(waits["culprit_trace_id"])]
+    spans = group.spans.of(waits["culprit_trace_id"])
     spans = spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER]
     limited = spans.loc[[is_limit(one) for one in spans["attributes"]]].groupby("trace_id")["end_ns"].max()
     since = np.maximum(waits["culprit_trace_id"].map(limited), waits["start_ns"])
@@ -166,8 +166,9 @@ def _for_nobody(group: Group, cause: Cause) -> str:
 
 def _less(group: Group, chief: "pd.Series[Any]") -> str:
     """How the library's function that is called there would do less, before " Else "; "" where nothing of it is known."""
-    there = group.holders["stood_file"].eq(chief["stood_file"]) & group.holders["stood_line"].eq(chief["stood_line"])
-    calls = (called(group.attributes.get(str(at), {})) for at in group.holders.loc[there.fillna(False), "at"])
+    every = group.holders.all
+    there = every["stood_file"].eq(chief["stood_file"]) & every["stood_line"].eq(chief["stood_line"])
+    calls = (called(group.attributes.get(str(at), {})) for at in every.loc[there.fillna(False), "at"])
     said = next(filter(None, (does_less(call, chief["stood"]) for call in calls)), "")
     return said and f"{said[0].lower()}{said[1:]} Else "
 
@@ -188,7 +189,7 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
 
 def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The group's rows of a cause: all, and those of whose holders is known what they did."""
-    every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
+    every = group.behind(cause)
     if every.empty:
         return every, every
     kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
@@ -230,12 +231,14 @@ def _circle(start: str, waits: dict[str, dict[Any, Any]]) -> list[dict[Any, Any]
 def wait_cycles(group: Group) -> Iterator[Pattern]:
     """Yield where the holders of what is waited for wait for another thing, whose holders wait for the first."""
     for cause in group.significant:
-        yield from _cycles(group, cause, _of_holders(group, cause)[1])
+        own = group.behind(cause)
+        if own["did"].isin(_QUEUES).any():
+            yield from _cycles(group, cause, own[own["did"] != ""])
 
 
 def _cycles(group: Group, cause: Cause, own: pd.DataFrame) -> Iterator[Pattern]:
     for row in own[own["did"].isin(_QUEUES)].nlargest(1, "ns").to_dict("records"):
-        back = group.holders[(group.holders["cause"] == row["did"]) & (group.holders["detail"] == row["doing"])]
+        back = group.holders.of(row["did"], row["doing"])
         known = back[back["did"] != ""]
         closing = known[(known["did"] == cause) & (known["doing"] == row["detail"])]["ns"].sum()
         words = "who has the one waits for the other"

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.situations.holders.holders import Holders
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.thresholds import MIN_KNOWN
 
@@ -40,12 +41,11 @@ Key = tuple[str, str]  # a cause, "" where it is not known, and the evidence
 Shares = dict[Key, float]
 
 
-def meanwhile(holders: pd.DataFrame, endpoint: str, cause: Cause, wait_ns: int) -> tuple[Meanwhile, ...]:
+def meanwhile(holders: Holders, endpoint: str, cause: Cause, wait_ns: int) -> tuple[Meanwhile, ...]:
     """Return what the holders did during this wait, at the end of the chain, longest first; the parts sum to `wait_ns`.
     () where nobody is followed. A chain that comes back to a wait that it has passed ends there,
     and one where little is known of the next holders."""
-    own = holders[(holders["endpoint"] == endpoint) & (holders["cause"] == cause)]
-    ends = sorted(_ends(holders, own, (cause,)).items(), key=lambda one: -one[1])
+    ends = sorted(_ends(holders, holders.behind(endpoint, cause), (cause,)).items(), key=lambda one: -one[1])
     if not any(did for (did, _), _ in ends):
         return ()
     upto = np.rint(np.cumsum([share for _, share in ends]) * wait_ns).astype(np.int64)
@@ -57,7 +57,7 @@ def meanwhile(holders: pd.DataFrame, endpoint: str, cause: Cause, wait_ns: int) 
     )  # fmt: skip
 
 
-def _ends(holders: pd.DataFrame, own: pd.DataFrame, passed: tuple[str, ...]) -> Shares:
+def _ends(holders: Holders, own: pd.DataFrame, passed: tuple[str, ...]) -> Shares:
     found: Shares = defaultdict(float)
     total = float(own["ns"].sum())
     rows: list[dict[Any, Any]] = own.to_dict("records") if total > 0 else []
@@ -65,7 +65,7 @@ def _ends(holders: pd.DataFrame, own: pd.DataFrame, passed: tuple[str, ...]) -> 
         did, doing, evidence = row["did"], row["doing"], row["evidence"]
         share, every = row["ns"] / total, own[:0]
         if did in FOLLOWED and did not in passed:
-            every = holders[(holders["cause"] == did) & (holders["detail"] == doing)]
+            every = holders.of(did, doing)
         further = every[every["did"] != ""]
         if further.empty or further["ns"].sum() < MIN_KNOWN * every["ns"].sum():
             found[did, evidence] += share

@@ -40,8 +40,7 @@ def holds_one(group: Group) -> Iterator[Pattern]:
 def _in_use(group: Group, waits: pd.DataFrame) -> Use:
     """In what those who had the connections were for most of the time: a database's call, one of the pool's own library, or
     something else."""
-    holders = group.holders
-    own = holders[(holders["cause"] == Cause.CONNECTION_WAIT) & (holders["endpoint"] == group.endpoint)]
+    own = group.behind(Cause.CONNECTION_WAIT)
     own = own[own["did"] != ""]
     (longest,) = group.attributes_of(waits.nlargest(1, "amount_ns"))
     asked = [_library(group.attributes.get(str(at), {})) for at in own["at"]]
@@ -71,10 +70,11 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     holder = named_at(at[0], at[1], int(at[2]))
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
     chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
-    ends_ns = group.spans[group.spans["trace_id"].isin(chief["culprit_trace_id"])].groupby("trace_id")["end_ns"].max()
+    ends_ns = group.spans.of(chief["culprit_trace_id"]).groupby("trace_id")["end_ns"].max()
     over = chief["culprit_trace_id"].map(ends_ns) < chief["start_ns"]
     kept = chief.loc[over, "ns"].sum() >= MIN_HELD * waits["amount_ns"].sum()
-    sockets = group.spans.loc[group.spans["name"].str.match(OF_WEBSOCKET), "trace_id"]
+    held_by = group.spans.of(chief["culprit_trace_id"])
+    sockets = held_by.loc[held_by["name"].str.match(OF_WEBSOCKET), "trace_id"]
     in_use = Use.WEBSOCKET if kept and chief["culprit_trace_id"].isin(sockets).all() else _in_use(group, waits)
     said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": HOLDS_LESS[in_use]}
     yield Pattern(

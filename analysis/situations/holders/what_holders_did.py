@@ -27,6 +27,8 @@ _OF_HOLDER: Final = {
     "span_id": "at", "evidence": "evidence", "activity_id": "activity", "activity_name": "doer",
     "culprit": "stood", "culprit_file": "stood_file", "culprit_line": "stood_line",
 }  # fmt: skip
+_KEYS: Final = ["endpoint", "cause", "detail", "did", "doing", "evidence"]
+_FIRST: Final = ("span_id", "at", "stood", "stood_file", "stood_line")  # of the longest
 _MOST_WAITS: Final = 500  # of an endpoint and cause, the longest
 _MOST_ROWS: Final = 200  # of a request, the longest
 _AT_ONCE_NS: Final = 1_000_000  # between the ends of waits that one ends in one step
@@ -41,6 +43,8 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     as where one lets all go on; "" where it is not known what they did.
     """
     culprits = weighted(analysis.culprits[analysis.culprits["cause"].isin(FOLLOWED)], "ns")
+    if culprits.empty:
+        return pd.DataFrame(columns=[*_KEYS, *_FIRST, "ns", "together_ns"], dtype=object)
     longest = culprits.loc[_longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)]
     own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
@@ -58,10 +62,8 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     seen = pd.concat([one for one in (during, alike, unseen) if len(one)] or [during], ignore_index=True)
     seen["ns"] *= seen["part"] / seen.groupby("wait")["part"].transform("sum")
     seen["together_ns"] = seen["ns"] * seen["together"]
-    keys = ["endpoint", "cause", "detail", "did", "doing", "evidence"]
-    by_doing = seen.sort_values("ns", ascending=False).groupby(keys, as_index=False, sort=False)
-    first = {key: (key, "first") for key in ("span_id", "at", "stood", "stood_file", "stood_line")}
-    return by_doing.agg(**first, ns=("ns", "sum"), together_ns=("together_ns", "sum"))
+    by_doing = seen.sort_values("ns", ascending=False).groupby(_KEYS, as_index=False, sort=False)
+    return by_doing.agg(**{key: (key, "first") for key in _FIRST}, ns=("ns", "sum"), together_ns=("together_ns", "sum"))
 
 
 def _end_together(waits: pd.DataFrame) -> "pd.Series[bool]":

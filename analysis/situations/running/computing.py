@@ -54,7 +54,7 @@ def computing(group: Group) -> Iterator[Pattern]:
     at = ["request_id", "start_ns"]
     own = own.merge(group.causes[[*at, "activity_id", "span_name", "span_id"]], on=at)
     bare = {one: one.rpartition("/")[2] for one in {*own["activity_id"], *own["span_id"]}}
-    around = group.spans[group.spans["span_id"].isin({*bare.values(), *own["culprit_span_id"]})]
+    around = group.spans.with_ids({*bare.values(), *own["culprit_span_id"]})
     of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_JOB])
     elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
     elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
@@ -62,7 +62,7 @@ def computing(group: Group) -> Iterator[Pattern]:
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])
         rows = own[(own["culprit"] == name) & (own["culprit_file"] == file)]
-        stopped = group.stopped[(group.stopped["culprit"] == name) & (group.stopped["culprit_file"] == file)]
+        stopped = group.stopped.get((name, file), group.culprits[:0])
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns

@@ -69,14 +69,17 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
 def jobs_on_the_loop(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time that jobs were queued, or computed in processes, passed in calls that waited for them on
     the event loop, which stands meanwhile."""
+    causes = [cause for cause in (Cause.POOL_QUEUE, Cause.COMPUTE) if cause in group.significant]
     spans, kinds = group.own_spans, attribute(group.own_spans, schema.KIND)
+    if not causes or not (kinds == schema.KIND_BLOCK).any() or not (kinds == schema.KIND_JOB).any():
+        return
     blocks = spans[kinds == schema.KIND_BLOCK].drop(columns="parent_id").rename(columns={"span_id": "parent_id"})
     within = spans[kinds == schema.KIND_JOB].merge(blocks, on=["trace_id", "parent_id"], suffixes=("", "_of"))
     within = within[within["end_ns"] <= within["end_ns_of"]]
-    for cause in (Cause.POOL_QUEUE, Cause.COMPUTE):
+    for cause in causes:
         own = group.of(cause)
         bare = pd.Series([one.rpartition("/")[2] for one in own["activity_id"]], own.index, dtype=object)
-        own = own[bare.isin(within["span_id"])] if len(within) else own[:0]
+        own = own[bare.isin(within["span_id"])]
         if own["amount_ns"].sum() >= max(MIN_HELD * group.of(cause)["amount_ns"].sum(), 1):
             at = within.nlargest(1, "end_ns_of").iloc[0]["attributes_of"]
             yield Pattern(Situation.BLOCKS_LOOP, cause, {"how": awaited_instead(at)})
@@ -86,7 +89,7 @@ def consumers(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request that did one thing after another while each request waited for it, whether it answers
     several requests at once, and how many of it run."""
     for cause, own, turns in _by_tasks(group, _in_turn):
-        batches, at_once = _of_all_requests(group.spans)
+        batches, at_once = _of_all_requests(group.spans.all)
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
             kind = Situation.BATCHES if one["task"] in batches else Situation.CONSUMER

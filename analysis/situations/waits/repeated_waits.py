@@ -38,14 +38,14 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         if own.empty:
             continue
         turns = _turns(_described(group, own), "activity_id", "turn")
-        grows = _grow(turns)
-        connects = turns["step"].isin(schema.STEPS_TO_CONNECT)  # who sleeps there tries again
-        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES) | connects
-        pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
+        pauses = turns["awaited"].str.match(schema.FOR_SLEEP)
+        if pauses.any():
+            connects = turns["step"].isin(schema.STEPS_TO_CONNECT)  # who sleeps there tries again
+            pauses &= _grow(turns) | turns["package"].str.match(schema.PACKAGE_RETRIES) | connects
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)
         serial = turns[~pauses & others & (turns["step"] != schema.STEP_BODY)]
-        alike = _alike(serial)
+        alike = _alike(serial[(serial["times"] > 1) | (serial["step"] == schema.STEP_PAUSE)])
         sizes, longest, sums = (alike.groupby("series")["ns"].transform(how) for how in ("size", "max", "sum"))
         polls, paces = (alike["step"] == step for step in (schema.STEP_PAUSE, schema.STEP_PACE))
         # the loop says it: two pauses are enough, and one where the loop is a library's
@@ -72,6 +72,8 @@ def _grow(turns: pd.DataFrame) -> "pd.Series[bool]":
 def _of_jobs(group: Group, own: pd.DataFrame) -> pd.DataFrame:
     """Return the turns of jobs of one function: of these, two are enough."""
     jobs = own[group.kinds_of(own) == schema.KIND_JOB]
+    if jobs.empty:
+        return jobs
     jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
     jobs = jobs.assign(what=jobs["activity_name"], awaited=jobs["activity_name"], step="", package="", leaf="")
     alike = _alike(_turns(jobs, "activity_name", "activity_id"))
@@ -81,6 +83,8 @@ def _of_jobs(group: Group, own: pd.DataFrame) -> pd.DataFrame:
 def _of_packages(turns: pd.DataFrame) -> pd.DataFrame:
     """Return the turns of one library by whatever calls of it, where there are many: round trips, each for another thing."""
     own = turns[turns["package"] != ""]
+    if len(own) < MANY_AWAITS:
+        return own.head(0)
     series = own.groupby(["request_id", "package"])
     own = own.assign(series=series.ngroup(), what=own["package"] + ", by several calls", awaited="")
     alike = _alike(own)
@@ -89,6 +93,8 @@ def _of_packages(turns: pd.DataFrame) -> pd.DataFrame:
 
 def _alike(turns: pd.DataFrame) -> pd.DataFrame:
     """Return those that are not much shorter than half of their series, where no single one has nearly all of its time."""
+    if turns.empty:
+        return turns
     like = turns[turns["ns"] >= ALIKE * turns.groupby("series")["ns"].transform("median")]
     series = like.groupby("series")["ns"]
     one_has_all = series.transform("max") > MOST_OF_ONE * series.transform("sum")
@@ -141,6 +147,8 @@ def _in_steps(turns: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> Iterator[Pattern]:
+    if turns.empty:
+        return
     by_series = turns.groupby(["series", "what"], as_index=False).agg(
         times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
     )

@@ -31,7 +31,8 @@ def stampedes(group: Group) -> Iterator[Pattern]:
     for cause in (Cause.LIMITER_WAIT, Cause.LOCK_WAIT):
         yield from _under_locks(group, cause, group.of(cause))
     culprits = group.culprits[group.culprits["cause"].isin(_WORK) & (group.culprits["culprit_file"] != "")]
-    if len(culprits) >= MANY_AWAITS:
+    # what most requests did was in no cache
+    if len(culprits) >= MANY_AWAITS and MIN_HELD * len(group.requests) >= MANY_AWAITS:
         yield from _for_themselves(group, culprits)
 
 
@@ -54,7 +55,7 @@ def _for_themselves(group: Group, culprits: pd.DataFrame) -> Iterator[Pattern]:
     least_ns = group.least_ns * len(group.requests)
     by_work = _by_request(rows, "named")
     by_what = by_work.groupby("what")["ns"]
-    # what most requests did was in no cache, and of little work none can be saved: nearly all is neither looked at
+    # of little work none can be saved: nearly all is neither looked at
     few = (by_what.transform("size") <= MIN_HELD * len(group.requests)) & (by_what.transform("sum") >= least_ns)
     for what, own in by_work[few].sort_values("start_ns").groupby("what"):
         apart = (own["start_ns"] > own["end_ns"].cummax().shift()).cumsum()
@@ -85,7 +86,7 @@ def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:
     """False where most of it was done by a task of another request, or by what is of no request, a task of it too, whose
     result was awaited."""
     ids = work["activity_id"].str.rsplit("/", n=1).str[-1]
-    spans = group.spans[group.spans["span_id"].isin(ids)]
+    spans = group.spans.of(work["trace_id"])
     own = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
     by_nobody = attribute(group.own_spans, schema.WAKER_KIND).isin(_OF_NOBODY)
     waits = group.own_spans[by_nobody | (attribute(group.own_spans, schema.FOR_TASK) != "")]
@@ -102,9 +103,9 @@ def _held_by_nobodys(group: Group, cause: Cause) -> bool:
 
 def _held_by_others(group: Group, cause: Cause) -> bool:
     """Whether mostly requests of other endpoints had the lock: they do not do there what these came for."""
-    named = group.culprits_of(cause)
-    others = {*group.spans["trace_id"]} - {*group.requests["trace_id"]}
-    return bool(named.loc[named["culprit_trace_id"].isin(others), "ns"].sum() > named["ns"].sum() / 2)
+    named, own = group.culprits_of(cause), {*group.requests["trace_id"]}
+    by_others = [one not in own and one in group.spans for one in named["culprit_trace_id"]]
+    return bool(named.loc[by_others, "ns"].sum() > named["ns"].sum() / 2)
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:
@@ -138,6 +139,6 @@ def _pattern(
 ) -> Pattern:
     alone = len(group.requests) - own["request_id"].nunique()
     found = {"most": max(map(len, crowds)), "what": what, "times": len(crowds), "alone": alone}
-    under = group.holders[(group.holders["cause"] == cause) & (group.holders["detail"] == what)]
+    under = group.holders.of(cause, what)
     doing = str(under.nlargest(1, "ns")["doing"].iloc[0]) if len(under) else ""
     return Pattern(kind, cause, {**found, "requests": len(group.requests), "doing": doing})

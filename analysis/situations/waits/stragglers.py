@@ -29,6 +29,8 @@ def stragglers(group: Group) -> Iterator[Pattern]:
         return
     spans = group.own_spans
     tasks = spans[attribute(spans, schema.KIND) == schema.KIND_TASK]
+    if len(tasks) < _FEWEST:
+        return
     tasks = tasks.assign(by=attribute(tasks, schema.SPAWNED_BY))[
         ["trace_id", "by", "name", "span_id", "start_ns", "end_ns"]
     ]

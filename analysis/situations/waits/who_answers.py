@@ -23,18 +23,14 @@ _NEAR: Final = 0.1  # of a wait: so close to the end of the other's
 
 def asks_itself(group: Group) -> Iterator[Pattern]:
     """Yield the address of this service that its own requests, or those they wait behind, ask over HTTP."""
-    own = {*zip(*(attribute(group.spans, key) for key in ("server.address", "server.port")), strict=True)}
-    here = schema.HOSTS_HERE
-    addresses = {f"{name}:{port}" for host, port in own if port for name in (here if host in here else (host,))}
     for cause in group.significant:
-        waits, every = group.of(cause), group.holders[group.holders["endpoint"] == group.endpoint]
-        ahead = every[every["cause"] == cause]
+        waits, ahead = group.of(cause), group.behind(cause)
         keys, amounts = (waits["span_id"], waits["amount_ns"]) if ahead.empty else (ahead["at"], ahead["ns"])
         asks: Counter[tuple[str, str]] = Counter()
         for key, ns in zip(keys, amounts, strict=True):
             at = group.attributes.get(key, {})
             address = str(at.get(schema.FOR_ADDRESS) or "")
-            if address.rpartition(" ")[2] in addresses:
+            if address.rpartition(" ")[2] in group.spans.addresses:
                 asks[address, stands_in(at)] += ns
         if asks.total() >= max(MIN_HELD * amounts.sum(), 1):
             ((address, where), _), *_ = asks.most_common(1)
@@ -46,7 +42,8 @@ def served_in_turn(group: Group) -> Iterator[Pattern]:
     them in another request, and they ended with it."""
     if (own := group.most_of(Cause.AWAIT_IO, _in_turn)).empty:
         return
-    spans = group.spans[attribute(group.spans, schema.FOR_PACKAGE).str.match(schema.PACKAGE_IN_TURN)]
+    spans = group.spans.all
+    spans = spans[attribute(spans, schema.FOR_PACKAGE).str.match(schema.PACKAGE_IN_TURN)]
     spans = spans[[_in_turn(found) for found in spans["attributes"]]].sort_values("end_ns")
     starts, ends = (spans[key].to_numpy(np.int64) for key in ("start_ns", "end_ns"))
     traces, attributes = list(spans["trace_id"]), list(spans["attributes"])

@@ -7,18 +7,19 @@ from hypothesis import strategies as st
 
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.situations.holders.chain import meanwhile
+from whywait.analysis.situations.holders.holders import Holders
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 
 POOL, LOCK = "pool 'four' (4 workers)", "Lock made at db.py:7"
 
 
-def holders(*rows: tuple[Cause, str, str, str, float]) -> pd.DataFrame:
+def holders(*rows: tuple[Cause, str, str, str, float]) -> Holders:
     """Rows of: the wait, its detail, what its holders did, the detail of that, and their ms."""
     table = pd.DataFrame(rows, columns=["cause", "detail", "did", "doing", "ns"])
-    return table.assign(endpoint="GET /", evidence=str(Evidence.OBSERVED), ns=table["ns"] * 1e6)
+    return Holders(table.assign(endpoint="GET /", evidence=str(Evidence.OBSERVED), ns=table["ns"] * 1e6))
 
 
-def told(table: pd.DataFrame, wait_ns: int = 1_000) -> dict[str, int]:
+def told(table: Holders, wait_ns: int = 1_000) -> dict[str, int]:
     sums: dict[str, int] = {}
     for part in meanwhile(table, "GET /", Cause.POOL_QUEUE, wait_ns):
         sums[str(part.cause or "")] = sums.get(str(part.cause or ""), 0) + part.ns

@@ -1,0 +1,52 @@
+"""All spans, of which those of some traces are found without a look at the others."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from whywait.analysis.model import attribute
+from whywait.tracer import schema
+
+
+class ByTrace:
+    """`all`: SPAN_COLUMNS. What is found out of it, is found out once."""
+
+    def __init__(self, spans: pd.DataFrame) -> None:
+        self.all = spans
+
+    def of(self, trace_ids: Iterable[Any]) -> pd.DataFrame:
+        """Return the spans of these traces, in the order of all."""
+        known = self._rows
+        found = [rows for one in dict.fromkeys(trace_ids) if (rows := known.get(one)) is not None]
+        return self.all.iloc[np.sort(np.concatenate(found)) if found else []]
+
+    def with_ids(self, span_ids: Iterable[str]) -> pd.DataFrame:
+        """Return the spans of these ids, in the order of all."""
+        wanted = pd.Index([*dict.fromkeys(span_ids)], dtype=self._ids.dtype)
+        at = self._ids.get_indexer(wanted) if self._ids.is_unique else self._ids.get_indexer_non_unique(wanted)[0]
+        return self.all.iloc[np.sort(at[at >= 0])]
+
+    def __contains__(self, trace_id: object) -> bool:
+        return trace_id in self._rows
+
+    @cached_property
+    def _rows(self) -> dict[Any, NDArray[np.intp]]:
+        codes, ids = pd.factorize(self.all["trace_id"])
+        rows = np.argsort(codes, kind="stable")
+        return dict(zip(ids, np.split(rows, np.searchsorted(codes[rows], np.arange(1, len(ids)))), strict=True))
+
+    @cached_property
+    def _ids(self) -> "pd.Index[str]":
+        ids: pd.Index[str] = pd.Index(self.all["span_id"])
+        return ids
+
+    @cached_property
+    def addresses(self) -> frozenset[str]:
+        """Those of this service, "host:port", by all the names of its host."""
+        own = {*zip(*(attribute(self.all, key) for key in ("server.address", "server.port")), strict=True)}
+        here = schema.HOSTS_HERE
+        return frozenset(f"{name}:{port}" for host, port in own if port for name in (here if host in here else (host,)))
