@@ -43,17 +43,17 @@ def deep(count: int) -> Iterator[Row]:
         yield span(0, one, one - 1, "inner", "internal", one * 1000, (4 * count - one) * 1000)
 
 
-def _task(number: int, parent: int, start: int, end: int) -> Row:
+def _task(number: int, parent: int, start: int, end: int, trace: int = 0) -> Row:
     own = {schema.KIND: schema.KIND_TASK, schema.SPAWNED_BY: f"{parent + 1:016x}"}
-    return span(0, number, parent, "task", "internal", start, end, own)
+    return span(trace, number, parent, "task", "internal", start, end, own)
 
 
-def _await(number: int, activity: int, waker: int, start: int, end: int) -> Row:
+def _await(number: int, activity: int, waker: int, start: int, end: int, trace: int = 0) -> Row:
     own = {
         schema.KIND: schema.KIND_WAIT, schema.ACTIVITY: f"{activity + 1:016x}", schema.WAIT: schema.WAIT_AWAIT,
         schema.WAKER_KIND: schema.WAKER_ACTIVITY, schema.WAKER_SPAN_ID: f"{waker + 1:016x}",
     }  # fmt: skip
-    return span(0, number, activity, "await", "internal", start, end, own)
+    return span(trace, number, activity, "await", "internal", start, end, own)
 
 
 def awaited(count: int) -> Iterator[Row]:
@@ -83,6 +83,21 @@ def requests(count: int, endpoints: int) -> Iterator[Row]:
         yield span(one, 2 * one + 1, 2 * one, "root", "internal", one * MS, one * MS + MS // 2, ROOT)
 
 
+def endpoints(count: int, each: int) -> Iterator[Row]:
+    """Endpoints with reasons: their requests compute, and await tasks that wait."""
+    said = {**ROOT, schema.CPU_NS: 20 * MS, schema.RAN_NAMES: ["rank"], schema.RAN_FILES: ["/srv/app.py"],
+            schema.RAN_LINES: [7], schema.RAN_NS: [20 * MS]}  # fmt: skip
+    for one in range(count * each):
+        first, begun = 10 * one, one * 100 * MS
+        name = f"GET /{chr(97 + one % count // 26)}{chr(97 + one % count % 26)}"
+        yield span(one, first, None, name, "server", begun, begun + 60 * MS)
+        yield span(one, first + 1, first, "root", "internal", begun, begun + 60 * MS, said)
+        for item in range(3):
+            start = begun + 20 * MS + item * 10 * MS
+            yield _task(first + 2 + item, first + 1, start, start + 9 * MS, one)
+            yield _await(first + 5 + item, first + 1, first + 2 + item, start, start + 9 * MS, one)
+
+
 SHAPES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "50,000 siblings of others' spans": lambda: siblings(50_000),
     "50,000 spans of others, each inside another": lambda: deep(50_000),
@@ -91,6 +106,7 @@ SHAPES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "one trace of 200,000 spans": lambda: awaited(100_000),
     "100,000 traces of two spans": lambda: requests(100_000, 1),
     "10,000 endpoints, named by ids": lambda: requests(20_000, 10_000),
+    "200 endpoints that compute and await": lambda: endpoints(200, 5),
 }
 
 

@@ -140,6 +140,10 @@ class Group:
         """The least that is told, ns per request."""
         return max(MIN_MEAN_NS, MIN_SHARE * self.mean_wall_ns)
 
+    def significant_of(self, *causes: Cause) -> list[Cause]:
+        """Return those of these causes that are significant, in this order."""
+        return [cause for cause in causes if cause in self.significant]
+
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""
         return self._by_cause("causes", cause if cause in self.significant else None)

@@ -60,6 +60,8 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     """Yield the pool that these requests wait for longest, and the code that holds its connections."""
     waits = group.of(Cause.CONNECTION_WAIT)
     named = group.culprits_of(Cause.CONNECTION_WAIT)
+    if waits.empty:
+        return
     found = pd.DataFrame(group.attributes_of(waits), index=waits.index).reindex(columns=[POOL_KNOB, POOL_SIZE])
     by_pool = waits["amount_ns"].groupby([found[POOL_KNOB], found[POOL_SIZE]]).sum()
     if by_pool.empty or named.empty:

@@ -18,6 +18,7 @@ from whywait.tracer import schema
 NAMED_SHARE: Final = 0.1  # of the wall time, from which computing with a name is a reason
 SAID_SHARE: Final = 0.1  # of the computing, from which a function is named
 MOST_NAMED: Final = 3
+_UNKNOWN: Final[tuple[str, dict[str, Any]]] = "", {}
 STOPPED: Final = (Cause.LOOP_BUSY, Cause.GIL_WAIT, Cause.COLLECT_ORDER)
 
 
@@ -56,6 +57,9 @@ def computing(group: Group) -> Iterator[Pattern]:
     bare = {one: one.rpartition("/")[2] for one in {*own["activity_id"], *own["span_id"]}}
     around = group.spans.with_ids({*bare.values(), *own["culprit_span_id"]})
     of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_JOB])
+    known = dict(
+        zip(around["span_id"][::-1], zip(around["name"][::-1], around["attributes"][::-1], strict=True), strict=True)
+    )
     elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
     elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
     own["on_loop"] = ~(own["activity_id"].isin(elsewhere) | own["span_id"].isin(elsewhere))
@@ -67,9 +71,9 @@ def computing(group: Group) -> Iterator[Pattern]:
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         shown = str(rows.groupby("span_name")["ns"].sum().idxmax())
-        longest = rows[rows["span_name"] == shown].nlargest(1, "ns").iloc[0]
-        _, attributes = _span(around, longest["culprit_span_id"])
-        shown, of_shown = _span(around, bare[longest["span_id"]])
+        longest = rows.iloc[int(rows["ns"].where(rows["span_name"] == shown, 0).argmax())]
+        _, attributes = known.get(longest["culprit_span_id"], _UNKNOWN)
+        shown, of_shown = known.get(bare[longest["span_id"]], _UNKNOWN)
         if of_shown.get(schema.WAIT) == schema.WAIT_LOOP_BUSY:  # for a task of its own, which computes
             shown, attributes = longest_block(group.own_spans, name, file)
             of_shown = attributes
@@ -101,12 +105,6 @@ def spins(group: Group) -> Iterator[Pattern]:
     for function, file, line, _ in rows_of(tasks[0], schema.RAN)[:1]:
         sums = {"times": steps / len(group.requests), "mean_ns": turned_ns / len(group.requests)}
         yield Pattern(Situation.SPINS, None, {"where": named_at(function, file, line), **sums})
-
-
-def _span(spans: pd.DataFrame, span_id: str) -> tuple[str, dict[str, Any]]:
-    """The name and attributes of a span."""
-    found = spans[spans["span_id"] == span_id]
-    return next(zip(found["name"], found["attributes"], strict=True), ("", {}))
 
 
 def _inside(shown: str, attributes: dict[str, Any], function: str) -> str:

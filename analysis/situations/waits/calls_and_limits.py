@@ -46,6 +46,8 @@ _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CO
 def blocking_calls(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time in blocking calls passed on the event loop, or in worker threads."""
     own = group.of(Cause.BLOCKING_IO)
+    if own.empty:
+        return
     where = [
         Situation.IN_WORKER if _is_elsewhere(found) else _ON.get(kind)
         for kind, found in zip(group.kinds_of(own), group.attributes_of(own), strict=True)
@@ -61,6 +63,8 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
 def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time in locks that only samples show passed on the event loop, which stands meanwhile."""
     own = group.of(Cause.LOCK_WAIT)
+    if own.empty:
+        return
     unknown = own[(own["evidence"] == Evidence.SAMPLED) & (group.kinds_of(own) == schema.KIND_TASK)]
     if unknown["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
         yield Pattern(Situation.BLOCKS_LOOP, Cause.LOCK_WAIT, {})
@@ -69,7 +73,7 @@ def locks_on_the_loop(group: Group) -> Iterator[Pattern]:
 def jobs_on_the_loop(group: Group) -> Iterator[Pattern]:
     """Yield whether most of the time that jobs were queued, or computed in processes, passed in calls that waited for them on
     the event loop, which stands meanwhile."""
-    causes = [cause for cause in (Cause.POOL_QUEUE, Cause.COMPUTE) if cause in group.significant]
+    causes = group.significant_of(Cause.POOL_QUEUE, Cause.COMPUTE)
     spans, kinds = group.own_spans, attribute(group.own_spans, schema.KIND)
     if not causes or not (kinds == schema.KIND_BLOCK).any() or not (kinds == schema.KIND_JOB).any():
         return
@@ -128,7 +132,7 @@ def _of_all_requests(spans: pd.DataFrame) -> tuple[set[str], dict[str, int]]:
 def _by_tasks(
     group: Group, task_of: Callable[[dict[str, Any]], str]
 ) -> Iterator[tuple[Cause, pd.DataFrame, pd.DataFrame]]:
-    for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
+    for cause in group.significant_of(Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
         own = group.of(cause)
         own = own.assign(task=[task_of(found) for found in group.attributes_of(own)])
         if not own["task"].any():
@@ -139,7 +143,7 @@ def _by_tasks(
 
 def rate_limits(group: Group) -> Iterator[Pattern]:
     """Yield the rate limiter that made requests wait for most of a cause's time."""
-    for cause in _LIMITED:
+    for cause in group.significant_of(*_LIMITED):
         paced = group.most_of(cause, is_paced)
         if len(paced):
             (at,) = group.attributes_of(paced.nlargest(1, "amount_ns"))
@@ -152,7 +156,7 @@ def rate_limits(group: Group) -> Iterator[Pattern]:
 def time_limits(group: Group) -> Iterator[Pattern]:
     """Yield for each cause the time limits that ended most of its time: what was waited for did not come, or a task that
     serves requests lets time pass to collect more of them."""
-    for cause in _LIMITED:
+    for cause in group.significant_of(*_LIMITED):
         own = group.of(cause)
         tasks = (group.attributes.get(key, {}) for key in own["activity_id"])
         limited = [
@@ -214,6 +218,8 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
     """Yield what most of what is awaited is: bodies of answers that have begun, answers of a database or of another service,
     a child process, or pauses of the code's own."""
     own = group.of(Cause.AWAIT_IO)
+    if own.empty:
+        return
     known: dict[tuple[Any, ...], Situation | None] = {}  # few differ
     kinds = []
     for found in group.attributes_of(own):

@@ -34,9 +34,9 @@ def connecting(group: Group) -> Iterator[Pattern]:
     """Yield the clients that most requests made, where that took long, or their first call connects unseen; and what part
     of a wait for others passed in making connections, where most requests did."""
     yield from _clients(group)
-    rows = pd.concat([group.of(cause) for cause in _WAITS])
-    if rows.empty:
+    if not (causes := group.significant_of(*_WAITS)):
         return
+    rows = pd.concat([group.of(cause) for cause in causes])
     rows = rows.assign(step=[_step(one) for one in group.attributes_of(rows)])
     made = rows[rows["step"] != ""]
     found = _numbers(group, rows, made)
@@ -44,7 +44,7 @@ def connecting(group: Group) -> Iterator[Pattern]:
         return
     (longest,) = group.attributes_of(made.nlargest(1, "amount_ns"))
     keep = look_up(KEPT, called(longest))
-    for cause in _WAITS:
+    for cause in causes:
         own_ns, making_ns = (one.loc[one["cause"] == cause, "amount_ns"].sum() for one in (rows, made))
         if making_ns >= MIN_KNOWN * own_ns > 0 and not _stops_loop(group, cause):
             yield Pattern(Situation.CONNECTS, cause, {**found, "keep": keep})

@@ -24,7 +24,7 @@ _CAUSES: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO)
 def stragglers(group: Group) -> Iterator[Pattern]:
     """Yield for a significant wait the tasks of which the last one to end had most of it, long after half had ended: those of
     one spawner that ran beside the last."""
-    causes = [cause for cause in _CAUSES if cause in group.significant]
+    causes = group.significant_of(*_CAUSES)
     if not causes:
         return
     spans = group.own_spans
