@@ -374,6 +374,7 @@ CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
 # what used the CPUs, or withheld them: parallel arrays, longest first; RIVAL_NS sums to at most RUN_QUEUE_NS, the rest is
 # unknown. Beyond the longest, processes are one entry, and threads of this process one
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
+OWN_WORK: Final = "whywait's own work"  # a name of a rival for a CPU, or of a holder of the GIL: the tracer's threads
 RIVAL_NAMES: Final = "whywait.rival.names"  # "process crunch", the function, the library, or the quota
 RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; 0: of none; -2: of two processes of that name together
 RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known

@@ -94,6 +94,7 @@ class Situation(StrEnum):
     SLOWEST_DIFFER = "slowest_differ"
     UNFINISHED = "unfinished"
     UNEXPLAINED = "unexplained"
+    OWN_WORK = "own_work"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from whywait.analysis.situations.running.computing import STOPPED, computing, is
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_held, gil_starvation
 from whywait.analysis.situations.running.loop_blocked import loop_blocked, loop_turns
+from whywait.analysis.situations.running.own_work import own_work
 from whywait.analysis.situations.running.timers import timers
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
@@ -95,7 +96,7 @@ _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason
 DETECTORS: Final[tuple[Detector, ...]] = (
     holds_one, asks_itself, deadlocks, wait_cycles, cold_start, stampedes, connecting, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, jobs_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, served_in_turn, thread_hops, rate_limits, time_limits, loop_turns, behind, by_threads, pool_situations, callers, repeated_waits, by_tasks, blocking_calls, slow_readers, awaited_answers, spins, computing,
     asked_to_collect,
-    loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, messages_in_turn, never_ended, unexplained,
+    loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, messages_in_turn, never_ended, own_work, unexplained,
 )  # fmt: skip
 
 
@@ -165,6 +166,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     stopped = dict(iter(culprits[culprits["cause"].isin(STOPPED)].groupby(["culprit", "culprit_file"], sort=False)))
     holders, spans = Holders(what_holders_did(analysis)), ByTrace(analysis.spans)
     attributes = _attributes(analysis, holders.all)
+    ours = culprits[culprits["culprit"] == schema.OWN_WORK].groupby(["endpoint", "cause"])["ns"].sum().to_dict()
     blocks = without_waits(loop_blocks(analysis.spans))
     blocks = blocks[blocks["ns"] >= MIN_MEAN_NS]
     made = []
@@ -174,7 +176,8 @@ def _groups(analysis: Analysis) -> list[Group]:
         count = float(weights.sum())
         means, shares = (_by_cause(rows, column) for column in ("mean_ns", "share"))
         mean_wall_ns = float((own["wall_ns"] * weights).sum()) / count
-        reasons = _reasons(means, shares, computes=is_named(named, rows_of, attributes, count, mean_wall_ns))
+        others_ns = {one: ns - ours.get((name, one), 0) / count for one, ns in means.items()}
+        reasons = _reasons(others_ns, mean_wall_ns, computes=is_named(named, rows_of, attributes, count, mean_wall_ns))
         behind_others = {one: meanwhile(holders, str(name), one, round(means[one])) for one in reasons}
         # those of requests are in the waits of whoever met them, where it is known when that arrived
         unseen = any(NO_ARRIVAL in signals for signals in own["signals"])
@@ -195,9 +198,9 @@ def _of_no_request(spans: pd.DataFrame) -> set[str]:
     return set(spans.loc[is_root, "trace_id"])
 
 
-def _reasons(means: dict[Cause, float], shares: dict[Cause, float], *, computes: bool) -> tuple[Cause, ...]:
+def _reasons(means: dict[Cause, float], wall_ns: float, *, computes: bool) -> tuple[Cause, ...]:
     computing = Cause.COMPUTE if computes else None
-    return tuple(one for one in means if one is computing or significant(one, means[one], shares[one]))
+    return tuple(one for one, ns in means.items() if one is computing or significant(one, ns, ns / max(wall_ns, 1.0)))
 
 
 def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:

@@ -247,6 +247,9 @@ _PATTERNS: Final = {
         "{answers:of answer} came in parts: the first after {first_p50_ns:ms} (p50; p99 {first_p99_ns:ms}), the last "
         "{rest_p50_ns:ms} later (p50).",
     Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.",
+    Situation.OWN_WORK:
+        "whywait itself took {mean_ns:ms} of each request ({share:.0%}), as its threads had the GIL or a CPU: no cause is named for it, "
+        "and without tracing it is not there.",
     Situation.POOL_PER_REQUEST:
         "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "
         "for its end.",

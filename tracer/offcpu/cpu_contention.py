@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.offcpu.gil_holders import OWN_WORK, HolderPast
+from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.records.gil_holder import summed
 from whywait.tracer.sampler.cpu_history import CpuPast, Interval, ProcessUse, ThreadUse
 
@@ -52,7 +52,7 @@ OTHER_PROCESSES: Final = CpuUser(s.RIVAL_PROCESS, "other processes")
 OTHER_THREADS: Final = CpuUser(s.RIVAL_THREAD, "other threads of this process")
 UNSEEN: Final = CpuUser(s.RIVAL_PROCESS, "processes that cannot be seen from here")
 _SHORT_LIVED: Final = CpuUser(s.RIVAL_THREAD, "short-lived threads")
-_OWN_WORK: Final = CpuUser(s.RIVAL_THREAD, OWN_WORK)
+_OWN_WORK: Final = CpuUser(s.RIVAL_THREAD, s.OWN_WORK)
 
 
 class Division(NamedTuple):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
+from whywait.tracer import schema
 from whywait.tracer.host.code_location import FUNCTION_OF, Place, is_wrapper, place_of_code
 from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Callback, users_place
@@ -19,7 +20,6 @@ _MOST: Final = 8
 _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
 _NEAR_NS: Final = 30_000_000  # a sample is valid for moments this near to it
 OURS: Final = "whywait"
-OWN_WORK: Final = "whywait's own work"
 _SEEN_NS, _FIRST_NS, _LAST_NS = attrgetter("at_ns"), attrgetter("first_ns"), attrgetter("last_ns")
 
 
@@ -130,7 +130,7 @@ class HolderPast:
         named = look or life or _nearest(self.looks.get(thread_id, ()), at_ns)
         thread_name = named.thread_name if named is not None else self.names.get(thread_id, "")
         if thread_name.startswith(OURS):
-            return Holder(OWN_WORK, None, thread_name, 0, 0, 0)
+            return Holder(schema.OWN_WORK, None, thread_name, 0, 0, 0)
         seen_in = _users_place(look)
         found = self._of_work(thread_id, at_ns, seen_in, thread_name)
         return found or _of_thread(thread_id, thread_name, seen_in or _place_of(life) or _place_of(look))

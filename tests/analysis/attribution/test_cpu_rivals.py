@@ -193,3 +193,12 @@ def test_what_a_machine_does_not_show_is_said() -> None:
     assert any("what used the CPUs" in one.text for one in not_observed(requests))
     requests = pd.DataFrame({"signals": [(s.SIGNAL_RUN_QUEUE, s.SIGNAL_CPU_RIVALS)]})
     assert not any("what used the CPUs" in one.text for one in not_observed(requests))
+
+
+def test_what_the_tracer_itself_took_is_told_and_is_no_reason() -> None:
+    ours = ("thread", s.OWN_WORK, 0, 19)
+    (told,) = verdict(analysed(rivals(ours, ("thread", "rank", 0, 1))))
+    assert Cause.CPU_WAIT not in [one.cause for one in told.judgement.reasons]
+    assert "whywait itself took 19.0 ms of each request (61%)" in " ".join(told.situations)
+    beside = reason(analysed(rivals(("thread", s.OWN_WORK, 0, 5), ("thread", "rank", 0, 15))))
+    assert beside.culprit == "rank"
