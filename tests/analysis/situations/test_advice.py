@@ -1222,8 +1222,11 @@ def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: b
     assert "timer: sleep in prepare" in found.text or "in prepare (srv/app.py:4)" in found.text
 
 
+@pytest.mark.parametrize("awaited", [("Queue.get", "asyncio.queues"), ("wait_for", "asyncio.tasks")])
 @pytest.mark.parametrize(("earlier", "cause"), [("", Cause.AWAIT_IO), ("|-----|", Cause.LIMITER_WAIT)])
-def test_who_waits_until_a_later_request_comes_is_behind_nobody(earlier: str, cause: Cause) -> None:
+def test_who_waits_until_a_later_request_comes_is_behind_nobody(
+    earlier: str, cause: Cause, awaited: tuple[str, str]
+) -> None:
     picture = """
         server GET          |------------------|
         task   root         |------------------|
@@ -1232,13 +1235,28 @@ def test_who_waits_until_a_later_request_comes_is_behind_nobody(earlier: str, ca
         task   gives                        |--|  trace=b
     """ + (f"    server EARLY        {earlier}              trace=c" if earlier else "")
     place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
-    spans = drawn(picture, {"w": {schema.FOR: "Queue.get", schema.FOR_MODULE: "asyncio.queues", **place}})
+    spans = drawn(picture, {"w": {schema.FOR: awaited[0], schema.FOR_MODULE: awaited[1], **place}})
     found = next(one for one in verdict(analyze(spans.replace({"name": {"EARLY": "LATE"}}))) if one.endpoint == "GET")
     (reason,) = found.judgement.reasons
     assert reason.cause is cause
     is_later = cause is Cause.AWAIT_IO
-    assert ("awaiting Queue.get in next_event (srv/app.py:4), until LATE came" in found.text) is is_later
+    assert (f"{awaited[0]} in next_event (srv/app.py:4), until LATE came" in found.text) is is_later
     assert (reason.remedy.key == "await_io/signal") is is_later
+
+
+def test_a_time_limit_where_later_requests_give_what_is_awaited_is_meant() -> None:
+    place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
+    at = {schema.FOR: "wait_for", schema.FOR_MODULE: "asyncio.tasks", **place}
+    found = told("""
+        server GET          |------------------|
+        task   root         |------------------|
+        wait   w    root      |-------|           waker=gives
+        wait   v    root               |-----|    waker=timer
+        server LATE                   |--|        trace=b
+        task   gives  LATE            |--|        trace=b
+    """, {"w": at, "v": at, "gives": {schema.ROOT: True}})  # fmt: skip
+    assert key(found, Cause.AWAIT_IO) == "await_io/signal"
+    assert "each waits until LATE comes" in found.remedy
 
 
 @pytest.mark.parametrize("in_call", [schema.LOCK_NS, schema.CALL_NS])
