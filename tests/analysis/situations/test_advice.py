@@ -914,13 +914,18 @@ def test_connections_that_are_used_all_the_time_they_are_held_are_not_held_for_t
         schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
         schema.FOR_CALL: "AsyncConnectionPool.getconn", schema.FOR_PACKAGE: asked,
     }  # fmt: skip
-    theirs = {schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "reserve"}
+    theirs = {
+        schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "reserve",
+        schema.CODE_FILE: "/srv/app.py", schema.CALLERS: ["book (srv/views.py)", "audit (srv/layers.py)"],
+    }  # fmt: skip
     other = bar("server OTHER", 0, 45, "trace=b") + bar("task root2", 0, 45, "trace=b")
     other += bar("wait theirs root2", 2, 40, "trace=b waker=io for=Future")
     picture = bar("server GET", 8, 48) + bar("task root", 8, 48) + bar("wait w root", 10, 40, "type=connection_wait")
     found = told(picture + other, {"w": held, "theirs": theirs})
     assert key(found, Cause.CONNECTION_WAIT) == "connection_wait/connections_held"
     assert words in found.remedy
+    called = "reserve (srv/app.py:7), or by who called it: book (srv/views.py), audit (srv/layers.py)."
+    assert f"A connection is held in {called}" in found.text
 
 
 @pytest.mark.parametrize(("thread", "kind"), [("engine", "/by_thread"), ("", "/background_holds")])
