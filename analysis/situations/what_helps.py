@@ -69,7 +69,7 @@ INSTEAD_OF_CALL: Final[Table] = (
      "a child process begins there, and the loop stands until it runs its program: without preexec_fn (process_group=, user=, "
      "umask= and start_new_session= need none), and from a small process where this one is large; or call "
      "subprocess.run in await asyncio.to_thread(...)"),
-    (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
+    (r"^opentelemetry\.|/opentelemetry/sdk/", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
 CHILD: Final = ("the child process takes this time: make it shorter, or keep one running that takes work; and read what it writes into "
@@ -328,7 +328,8 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     call = attributes.get(schema.FOR_CALL)
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
         return awaited_instead(attributes)
-    return look_up(INSTEAD_OF_CALL, called(attributes)) or look_up(INSTEAD, found)
+    where = f"{called(attributes)} {attributes.get(schema.CODE_FILE) or ''}"  # where no code of the user's called it
+    return look_up(INSTEAD_OF_CALL, where) or look_up(INSTEAD, found)
 
 
 def awaited_instead(attributes: Mapping[str, Any]) -> str:

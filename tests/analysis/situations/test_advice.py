@@ -481,6 +481,7 @@ def test_who_waits_behind_those_that_other_processes_keep_from_a_cpu_is_not_told
         ({schema.FOR: "socket.recv", schema.FOR_CALL: "get", schema.FOR_PACKAGE: "requests"}, "use an asynchronous client"),
         ({schema.FOR: "", schema.BLOCK_SYSCALL: "clock_nanosleep"}, "where a library sleeps"),
         ({schema.FOR: "socket.recv", schema.FOR_CALL: "Span.end", schema.FOR_PACKAGE: "opentelemetry"}, "a BatchSpanProcessor"),
+        ({schema.FOR: "socket.recv", schema.CODE_FILE: "/v/site-packages/opentelemetry/sdk/trace/export.py"}, "a BatchSpanProcessor"),
         ({schema.FOR: "", schema.FOR_CALL: "BaseProxy._callmethod", schema.FOR_PACKAGE: "multiprocessing"}, "ask once for all"),
     ],
 )  # fmt: skip
