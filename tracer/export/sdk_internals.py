@@ -110,7 +110,7 @@ def without_blocking(provider: TracerProvider) -> SpanProcessor:
     others = [one for one in every if not isinstance(one, SimpleSpanProcessor)]
     if len(others) == len(every):
         return provider._active_span_processor
-    found = SynchronousMultiSpanProcessor()
+    found = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
     for one in others:
         found.add_span_processor(one)
     return found

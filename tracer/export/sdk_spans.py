@@ -4,7 +4,7 @@ SDK's own."""
 
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
@@ -63,7 +63,7 @@ class SpanMaker:
         self._takers = [one for one in self._listeners if isinstance(one, Gate | Lent | SpanQueue)]
         self._scope = sdk_internals.scope_of(tracer)
         self._alone = False
-        self._hears = tracer.span_processor  # of what is no request's own span
+        self._hears: Any = tracer.span_processor  # of what is no request's own span
 
     def look(self) -> None:
         """Check whether other processors were added meanwhile. One of the service's that sends each span as it ends would
