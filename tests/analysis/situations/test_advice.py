@@ -1299,7 +1299,10 @@ def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str,
     assert ("batcher lets this time pass while requests wait for it already" in found.remedy) == is_window
 
 
-def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get") -> Verdict:
+def items(
+    count: int, places: int, own: bool = True, awaited: str = "Queue.get", of: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Verdict:  # fmt: skip
     """Return the verdict on a request whose tasks take 10 ms each, `places` at a time."""
     rounds = -(-count // places)
     picture, more = bar("server GET", 0, 10 * rounds + 1) + bar("task root", 0, 10 * rounds + 1), {}
@@ -1307,6 +1310,7 @@ def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get")
     for number in range(count):
         begin = 10 * (number // places)
         picture += bar(f"task i{number} root", 0, begin + 10)
+        more[f"i{number}"] = of or {}
         if begin:
             waker = f"waker=i{number - places}" if own else "waker=io"
             picture += bar(f"wait q{number} i{number}", 0, begin, f"{waker} for={awaited}")
@@ -1314,6 +1318,7 @@ def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get")
                 schema.FOR_MODULE: "asyncio.queues" if awaited == "Queue.get" else "asyncio.locks",
                 schema.CODE_FILE: "/srv/app.py",
                 schema.CODE_LINE: 5,
+                **(about or {}),
             }
         picture += bar(f"wait s{number} i{number}", begin, begin + 10, "waker=timer for=sleep")
     spans = drawn(picture, more)
@@ -1326,7 +1331,17 @@ def test_a_limit_inside_one_request() -> None:
     found = items(12, 3)
     assert "12 of item went through 3 at a time (Queue.get in srv/app.py:5); the last one waited 30.0 ms" in found.text
     assert key(found, Cause.AWAIT_IO) == "await_io/inner_limit"
-    assert "Raise the limit on Queue.get in srv/app.py:5" in found.remedy
+    assert found.remedy.startswith("Raise the limit on Queue.get in srv/app.py:5")
+
+
+def test_resolvers_that_ask_a_database_one_by_one_are_to_ask_once() -> None:
+    of = {schema.CODE_FILE: "/v/site-packages/graphql/execution.py", schema.CODE_FUNCTION: "complete"}
+    about = {
+        schema.FOR_CALL: "Pool.acquire", schema.FOR_PACKAGE: "asyncpg", schema.CALLERS: ["Order.lines (srv/types.py)"]
+    }  # fmt: skip
+    found = items(12, 3, of=of, about=about)
+    assert "12 of Order.lines (srv/types.py) went through 3 at a time" in found.text
+    assert found.remedy.startswith("Ask the database once for all of them")
 
 
 @pytest.mark.parametrize(("count", "places", "own"), [(12, 12, True), (5, 3, True), (3, 1, True), (12, 3, False)],
