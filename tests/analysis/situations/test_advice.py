@@ -12,7 +12,7 @@ from tests.analysis.fabricate import Culprit, analysis_of
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.situations.situation import Pattern, Situation
-from whywait.analysis.situations.what_helps import FASTER, in_thread, instead_of, look_up
+from whywait.analysis.situations.what_helps import FASTER, faster, in_thread, instead_of, look_up
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import remedy
 from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
@@ -146,6 +146,8 @@ def test_pieces_that_share_the_one_thread_of_sync_to_async(held: str) -> None:
     sensitive = {schema.POOL_NAME: "ThreadPoolExecutor-4", schema.POOL_FILE: "/x/site-packages/asgiref/sync.py"}
     found = queued(schema.WAIT_POOL_QUEUE, held, {**OCCUPIED, **sensitive})
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/sensitive_thread"
+    begun = queued(schema.WAIT_POOL_STARTUP, held, {**OCCUPIED, **sensitive})
+    assert key(begun, Cause.POOL_STARTUP) == "pool_startup/sensitive_thread"
     assert "thread_sensitive=False" in found.remedy
 
 
@@ -1512,3 +1514,10 @@ def test_every_sentence_can_be_made() -> None:
 def test_without_a_detail_no_empty_parentheses_are_left() -> None:
     found = Pattern(Situation.HOLDERS_COMPUTE, Cause.LOOP_BUSY, {"doing": "", "share": 1.0, "how": "Move it."})
     assert remedy(Cause.LOOP_BUSY, (found,)).text == "It computes on the loop. Move it."
+
+
+def test_a_template_that_asks_the_database_is_to_get_all_with_its_rows() -> None:
+    asks = {schema.CALL: "poll", schema.CALL_OF: "render", schema.CALL_PACKAGE: "django"}
+    assert "select_related" in faster("thread", "order_list", "/srv/views.py", asks)
+    assert "select_related" in in_thread(asks)
+    assert "select_related" not in faster("thread", "order_list", "/srv/views.py", {**asks, schema.CALL_OF: "loads"})
