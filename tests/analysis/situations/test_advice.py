@@ -605,7 +605,7 @@ def test_what_the_holders_did_is_said_in_the_reason() -> None:
         ("sqlalchemy", "InstrumentedAttribute.__get__", "a lazy load"),
         ("django", "ForwardManyToOneDescriptor.__get__", "select_related"),
         ("django", "Paginator.count", "EXPLAIN"),
-        ("django", "Template.render", "make the call shorter"),
+        ("django", "Template.render", "goes through rows"),
         ("requests", "Session.get", "make the call shorter"),
     ],
 )
