@@ -8,7 +8,7 @@ import numpy as np
 from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.details import fill
 from whywait.analysis.attribution.segment_facts import Facts, gather_facts
-from whywait.analysis.attribution.segment_rules import LATER, RULES, RowsOf, rule_numbers
+from whywait.analysis.attribution.segment_rules import LATER, QUEUED, RULES, RowsOf, rule_numbers
 from whywait.analysis.causes import NUMBER, Cause, Evidence
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
@@ -45,6 +45,10 @@ def describe(
     """Return cause, evidence, detail and span of each segment."""
     facts = gather_facts(spans, activities, frames, pieces, segments, request_rows)
     rules = rule_numbers(facts)
+    later = np.flatnonzero(np.isin(rules, [LATER, QUEUED]))
+    comers = _given_later(spans, activities, request_rows, facts.span[later]) if len(later) else {}
+    later = later[np.isin(facts.span[later], list(comers))]
+    rules[later] = LATER
     evidence = objects([rule.evidence.value for rule in RULES])[rules]
     evidence[(evidence == Evidence.OBSERVED.value) & facts.unsure] = Evidence.INFERRED.value
     of = np.array([rule.of for rule in RULES])[rules]
@@ -67,9 +71,6 @@ def describe(
     words = np.select([is_shared, is_given], [SHARED, "given by another request"], _TURN)
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
     cause[behind[~(is_shared | is_given)]] = NUMBER[Cause.LIMITER_WAIT]
-    later = np.flatnonzero(rules == LATER)
-    comers = _given_later(spans, activities, request_rows, facts.span[later]) if len(later) else {}
-    later = later[np.isin(facts.span[later], list(comers))]
     cause[later] = NUMBER[Cause.AWAIT_IO]
     detail[later] = objects(
         [f"{one}, {comers[row]}" for one, row in zip(detail[later], facts.span[later].tolist(), strict=True)]
@@ -147,8 +148,9 @@ def _given(spans: SpanTable, activities: Activities, request_rows: Ints) -> Ints
 
 
 def _given_later(spans: SpanTable, activities: Activities, request_rows: Ints, rows: Ints) -> dict[int, str]:
-    """By the row of a wait for a signal, of these: the request that came later and gave it, if none of its endpoint was
-    there as the wait began: nobody had what it waited for."""
+    """By the row of a wait, of these: the request that came later and gave it, if none of its endpoint was
+    there as the wait began, or as most of those began: nobody had what it waited for."""
+    request_rows = request_rows[np.isin(spans.traces[request_rows], _served(spans, request_rows))]
     waits, names = activities.waits, _names(spans, request_rows)
     at = np.flatnonzero((waits.waker >= 0) & np.isin(waits.row, rows))
     gives = objects([names.get(one, "") for one in activities.trace[waits.waker[at]].tolist()])
@@ -159,7 +161,8 @@ def _given_later(spans: SpanTable, activities: Activities, request_rows: Ints, r
             np.searchsorted(np.sort(moments[others]), spans.start[own], side="right")
             for moments in (spans.start, spans.end)
         )
-        found.update(dict.fromkeys(own[begun == ended].tolist(), f"until {name} came"))
+        alone = begun == ended
+        found.update(dict.fromkeys(own[alone | (alone.mean() > 0.5)].tolist(), f"until {name} came"))
     return found
 
 

@@ -65,7 +65,7 @@ def find_culprits(
     table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
     table = _of_activity(spans, table, np.where(of_others, row, NONE)[table["segment"].to_numpy(dtype=np.int64)])
     table = name_short_stretches(spans, segments, described.cause, request_rows, table)
-    table = name_by_waits(spans, spans.names[request_rows[segments.request[table["segment"]]]], table)
+    table = name_by_waits(spans, request_rows, table)
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
 

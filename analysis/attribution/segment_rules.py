@@ -172,7 +172,7 @@ RULES: Final = (
 )  # fmt: skip
 
 
-LATER: Final = [one.name for one in RULES].index("signal of a later request")
+LATER, QUEUED = map([one.name for one in RULES].index, ("signal of a later request", "queued for another trace"))
 
 
 def rule_numbers(facts: Facts) -> Ints:

@@ -54,14 +54,16 @@ def name_short_stretches(
     return found.loc[:, [*table.columns]]
 
 
-def name_by_waits(spans: SpanTable, endpoints: Texts, table: pd.DataFrame) -> pd.DataFrame:
+def name_by_waits(spans: SpanTable, request_rows: Ints, table: pd.DataFrame) -> pd.DataFrame:
     """Return the culprits, with those that are a library's task named by the user's function in which such tasks of the same
     endpoint wait for longest: their steps, each too short for a sample, go on there. Not a middleware's, which computes itself."""
     named_so = zip(table["culprit"], table["file"], strict=True)
     at = np.flatnonzero([in_library(file) and not is_middlewares(one, file) for one, file in named_so])
     rows = spans.find(*(table[key].to_numpy(dtype=object)[at] for key in ("trace_id", "span_id")))
     at, rows = (one[(rows >= 0) & (spans.kinds[rows] == schema.KIND_TASK)] for one in (at, rows))
-    keys = endpoints[at] + " " + spans.names[rows]
+    endpoints = dict(zip(spans.traces[request_rows].tolist(), spans.names[request_rows], strict=True))
+    of = zip(spans.traces[rows].tolist(), spans.names[rows], strict=True)
+    keys = objects([f"{endpoints.get(trace)} {name}" for trace, name in of])
     waits = np.flatnonzero((spans.kinds == schema.KIND_WAIT) & np.isin(spans.traces, np.unique(spans.traces[rows])))
     waits = waits[list(map(is_users, spans.texts(waits, schema.CODE_FILE)))]
     if not (len(at) and len(waits)):

@@ -134,11 +134,10 @@ def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
 
 
 def sensitive_threads(group: Group) -> Iterator[Pattern]:
-    """Yield whether the requests mostly queue for the one thread of asgiref's `sync_to_async`."""
-    if len(
-        group.most_of(Cause.POOL_QUEUE, lambda found: schema.POOL_FILE_SENSITIVE in str(found.get(schema.POOL_FILE)))
-    ):
-        yield Pattern(Situation.SENSITIVE_THREAD, Cause.POOL_QUEUE, {})
+    """Yield whether the requests mostly queue for the one thread of asgiref's `sync_to_async`, or wait until theirs starts."""
+    for cause in (Cause.POOL_QUEUE, Cause.POOL_STARTUP):
+        if len(group.most_of(cause, lambda found: schema.POOL_FILE_SENSITIVE in str(found.get(schema.POOL_FILE)))):
+            yield Pattern(Situation.SENSITIVE_THREAD, cause, {})
     if Cause.BLOCKING_IO in group.significant and one_by_one_ns(group) >= SAVES * group.mean_wall_ns:
         yield Pattern(Situation.SENSITIVE_THREAD, Cause.BLOCKING_IO, {})
 

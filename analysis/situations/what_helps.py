@@ -69,9 +69,16 @@ INSTEAD_OF_CALL: Final[Table] = (
      "a child process begins there, and the loop stands until it runs its program: without preexec_fn (process_group=, user=, "
      "umask= and start_new_session= need none), and from a small process where this one is large; or call "
      "subprocess.run in await asyncio.to_thread(...)"),
-    (r"^opentelemetry\.", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
+    (r"^opentelemetry\.|/opentelemetry/sdk/", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
 )  # fmt: skip
+_GOES_THROUGH: Final = (
+    r"(?:(?:django|jinja2|mako)\.(?:\w+\.)*render\w*|rest_framework\.\S+)"  # rows, in a template or serializer
+)
+_WITH_THEM: Final = (
+    "load what belongs to them with the rows: select_related(...) or prefetch_related(...) in Django, options(selectinload(...)) in "
+    "SQLAlchemy"
+)
 CHILD: Final = ("the child process takes this time: make it shorter, or keep one running that takes work; and read what it writes into "
                 "a pipe while it runs (communicate(), not wait()), as it stops where the pipe is full")  # fmt: skip
 DEADLOCK: Final = (". These waits end after 1 s, as PostgreSQL's look for deadlocks does (deadlock_timeout; its log tells them): let all "
@@ -84,8 +91,10 @@ IN_THREAD: Final[Table] = (
      "sooner there, with no other work between the first write and the commit; let one thread write for all; and "
      "journal_mode=WAL lets readers go on"),
     (r"^sqlalchemy\.InstrumentedAttribute\.|^django\.\w+Descriptor\.__get__",
-     "an attribute is loaded when it is used (a lazy load), by a query for each object: load it with them, by a join, or of their query "
-     "options(selectinload(...)) in SQLAlchemy, and select_related(...) or prefetch_related(...) in Django"),
+     f"an attribute is loaded when it is used (a lazy load), by a query for each object: {_WITH_THEM}"),
+    (rf"^{_GOES_THROUGH} .*(?:poll|select|recv)",
+     f"the database is asked there while a template or serializer goes through rows: where it follows a relation, by a query for each of "
+     f"them: {_WITH_THEM}; else show fewer rows (pages)"),
     (r"^(?:sqlalchemy|sqlmodel|psycopg2?|pymysql|MySQLdb|oracledb|pyodbc|peewee|pymongo|django\.(?:\w*QuerySet|Model|\w*Manager|\w*Paginator))\b",
      "the database takes this long. Ask once where it is asked again and again; else look at the statement's plan (EXPLAIN), and "
      "whether it waits for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, "
@@ -136,6 +145,9 @@ LESS: Final[Table] = (
 )  # fmt: skip
 # where it computes, whose code, which function, how often, in which library's function -> what to do
 FASTER: Final[Table] = (
+    (rf" asking {_GOES_THROUGH}$",
+     "In {function} a template or serializer asks the database while it goes through rows: where it follows a relation, by a query for "
+     f"each of them, whose making is computing, too: {_WITH_THEM}. Else show fewer rows (pages), or keep what comes out (a cache)."),
     *LESS,
     (r"\.__(?:init|new|post_init)__ in most requests$",
      "{function} makes an object in each request: where it is the same for all of them, make it once, at start-up, and keep it. "
@@ -308,7 +320,8 @@ def faster(on: str, function: str, file: str, attributes: Mapping[str, Any], ins
         inside = f" beside {attributes[schema.FOR_PACKAGE]}.{inside}"
     elif inside := called(attributes) or inside:
         inside = f" in {inside}"
-    where = f"{on} {whose} {file}:{function}{often}{inside}"
+    asked = called(attributes, schema.CALL_OF, schema.CALL_PACKAGE)  # where it blocks meanwhile
+    where = f"{on} {whose} {file}:{function}{often}{inside}{f' asking {asked}' if asked else ''}"
     return look_up(FASTER, where).format(function=function if file else "it")
 
 
@@ -328,7 +341,8 @@ def instead_of(attributes: Mapping[str, Any]) -> str:
     call = attributes.get(schema.FOR_CALL)
     if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
         return awaited_instead(attributes)
-    return look_up(INSTEAD_OF_CALL, called(attributes)) or look_up(INSTEAD, found)
+    where = f"{called(attributes)} {attributes.get(schema.CODE_FILE) or ''}"  # where no code of the user's called it
+    return look_up(INSTEAD_OF_CALL, where) or look_up(INSTEAD, found)
 
 
 def awaited_instead(attributes: Mapping[str, Any]) -> str:

@@ -88,6 +88,7 @@ _IN_SPANS: Final = (
     Cause.COMPUTE,
     Cause.GC_PAUSE,
     Cause.REQUEST_IO,
+    Cause.POOL_STARTUP,
 )  # whose spans' attributes are asked
 _STANDS_IN: Final = (Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT)
 _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.REQUEST_IO)

@@ -87,6 +87,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.POOL_QUEUE, Cause.BLOCKING_IO), Situation.SENSITIVE_THREAD,
      "sync_to_async runs these one after another on one thread, its default. Where the code allows several threads, use "
      "sync_to_async(..., thread_sensitive=False); else do them in one call, or make them shorter."),
+    ((Cause.POOL_STARTUP,), Situation.SENSITIVE_THREAD,
+     "Django starts a thread for what of each request is synchronous, and ends it with the request: make views and middlewares that "
+     "do little asynchronous (`async def`), or serve them by WSGI, whose servers keep their threads."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
      "limit of their own.{own}{pace}"),
@@ -153,7 +156,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: {how}."),
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
-     "Raise the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
+     "{once}{raise_it} the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
      "together; or make each shorter."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.STRAGGLER,
      "They run together already, and the slowest one sets the time: find out why it takes longer than the others, answer "

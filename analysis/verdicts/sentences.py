@@ -279,6 +279,8 @@ _PATTERNS: Final = {
         "with as many of them as {one}s nobody goes on.",
     Situation.UNFINISHED:
         "{requests:of request} never ended: when recorded, the longest had been open for {longest_ns:ms}.",
+    Situation.CONNECTIONS_HELD:
+        "{called}",
     Situation.CALLERS:
         "Of it, by who called: {callers:each}.",
     Situation.SERIAL_AWAITS:

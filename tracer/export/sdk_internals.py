@@ -9,9 +9,9 @@ from weakref import WeakSet
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk._shared_internal import BatchProcessor
-from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util._once import Once
 
@@ -102,6 +102,18 @@ def forget_meter_provider() -> None:
 
 def processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return tuple(getattr(provider._active_span_processor, "_span_processors", ()))
+
+
+def without_blocking(provider: TracerProvider) -> SpanProcessor:
+    """Return what hears of a provider's spans, without processors that send each one as it ends."""
+    every = processors(provider)
+    others = [one for one in every if not isinstance(one, SimpleSpanProcessor)]
+    if len(others) == len(every):
+        return provider._active_span_processor
+    found = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
+    for one in others:
+        found.add_span_processor(one)
+    return found
 
 
 def remove_processor(provider: TracerProvider, processor: SpanProcessor) -> None:

@@ -3,6 +3,7 @@
 import asyncio.base_events
 import asyncio.events
 import asyncio.runners
+import contextlib
 import gc
 import re
 import sys
@@ -129,6 +130,8 @@ _FRAMEWORKS = frozenset((
     "typer", "uvicorn", "uvicorn_worker", "uvloop", "werkzeug", "whywait", "wrapt",
 ))  # fmt: skip
 
+_SDK: Final = "/opentelemetry/sdk/"  # it calls exporters, and nothing of the user's
+
 _OWN: Final = app_packages() - _FRAMEWORKS  # the service's, where it is installed
 
 
@@ -149,7 +152,7 @@ def is_wrapper(filename: str) -> bool:
     Of what is installed, the rest may be the user's service.
     """
     if package := package_of(filename):
-        return package in _FRAMEWORKS or not filename.endswith(".py")
+        return (package in _FRAMEWORKS and _SDK not in filename) or not filename.endswith(".py")
     return is_library(filename)
 
 
@@ -287,7 +290,7 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | No
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             return "", "", "", None
         if not code.co_filename.startswith((_OURS, "<")):  # nor what a library wrote and compiled, as a proxy's methods
-            if called is None or not _is_property(code):
+            if called is None or not _passes_on(code):
                 called = code
             pings = pings or "ping" in code.co_name
             step = step or ("" if pings else _step(code.co_name))
@@ -299,9 +302,9 @@ def library_call(frame: FrameType | None) -> tuple[str, str, str, FrameType | No
     return called.co_qualname.partition(".<locals>")[0], package, step, asking
 
 
-def _is_property(code: CodeType) -> bool:
-    """Of a kind of property (`cached_property.__get__`): what users know is the function that it calls."""
-    return code.co_name == "__get__" and "propert" in code.co_qualname
+def _passes_on(code: CodeType) -> bool:
+    """Of a kind of property (`cached_property.__get__`), or of contextlib: what users know is the function that it calls."""
+    return code.co_filename == contextlib.__file__ or (code.co_name == "__get__" and "propert" in code.co_qualname)
 
 
 def place_here(frame: FrameType) -> Place | None:

@@ -12,7 +12,7 @@ from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import HOLDS_LESS, Use
 from whywait.analysis.text import named_at, place
-from whywait.tracer.schema import FOR_PACKAGE, OF_WEBSOCKET, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
+from whywait.tracer.schema import CALLERS, FOR_PACKAGE, OF_WEBSOCKET, PACKAGE_DATABASE, POOL_KNOB, POOL_SIZE, SPAWNED_BY
 
 
 def holds_one(group: Group) -> Iterator[Pattern]:
@@ -56,6 +56,13 @@ def _library(attributes: dict[str, Any]) -> str:
     return str(attributes.get(FOR_PACKAGE) or "").removesuffix("_pool")
 
 
+def _callers(group: Group, function: str, file: str) -> list[str]:
+    """Who called the function in which the connections were held, the nearest first: it need not be what acquired them."""
+    there = group.holders[(group.holders["stood"] == function) & (group.holders["stood_file"] == file)]
+    known = (group.attributes.get(str(at), {}).get(CALLERS) for at in there.sort_values("ns", ascending=False)["at"])
+    return next((list(map(str, one)) for one in known if isinstance(one, list)), [])
+
+
 def connections_held(group: Group) -> Iterator[Pattern]:
     """Yield the pool that these requests wait for longest, and the code that holds its connections."""
     waits = group.of(Cause.CONNECTION_WAIT)
@@ -79,6 +86,8 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     sockets = held_by.loc[held_by["name"].str.match(OF_WEBSOCKET), "trace_id"]
     in_use = Use.WEBSOCKET if kept and chief["culprit_trace_id"].isin(sockets).all() else _in_use(group, waits)
     said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": HOLDS_LESS[in_use]}
+    callers = ", ".join(_callers(group, at[0], at[1]))
+    said["called"] = f"A connection is held in {holder}, or by who called it: {callers}." * bool(callers)
     yield Pattern(
         Situation.HELD_AFTERWARDS if kept and in_use is not Use.WEBSOCKET else Situation.CONNECTIONS_HELD, None, said
     )

@@ -33,7 +33,7 @@ _GIVEN: Final = {
     Cause.LOCK_WAIT: schema.FOR_THREAD_GIVES,
     Cause.LIMITER_WAIT: schema.FOR_BARRIER,
     Cause.LOGGING_WAIT: schema.FOR_THREAD_QUEUE,
-    Cause.AWAIT_IO: schema.FOR_SIGNAL,
+    Cause.AWAIT_IO: "",  # whatever a request gave that came later
 }
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _ENDED: Final = (
@@ -193,8 +193,13 @@ def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits that others ended were for something that those give, and not for a lock or a limit."""
     for cause, given in _GIVEN.items():
         others = cause is Cause.AWAIT_IO  # a request that came later
-        if len(group.most_of(cause, lambda found, given=given, others=others: _is_given(found, given, others))):  # type: ignore[misc]
-            yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
+        there = {
+            stands_in(one) for one in group.attributes_of(group.of(cause)) if others and _is_given(one, given, others)
+        }
+        if len(group.most_of(cause, lambda found, given=given, others=others, there=there: (
+            _is_given(found, given, others) or (is_limit(found) and stands_in(found) in there)
+        ))):  # type: ignore[misc]  # fmt: skip
+            yield Pattern(Situation.SIGNAL, cause, {"who": (others and _comer(group)) or _who(group, cause)})
     if len(group.most_of(Cause.AWAIT_IO, waits_for_news)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": "another client of the server"})
 
@@ -212,6 +217,15 @@ def _who(group: Group, cause: Cause) -> str:
     """The culprit of most of a wait in one piece; "" where none is known."""
     chief = group.culprits_of(cause).nlargest(1, "ns").to_dict("records")
     return "".join(named_at(one["culprit"], one["culprit_file"], one["culprit_line"]) for one in chief)
+
+
+def _comer(group: Group) -> str:
+    """The request that gave what most of the time was awaited; "" where no span shows it."""
+    own = group.culprits_of(Cause.AWAIT_IO)
+    others = own[(own["culprit_trace_id"] != own["trace_id"]) & (own["culprit_trace_id"] != "")].nlargest(1, "ns")
+    there = group.spans[group.spans["trace_id"].isin(others["culprit_trace_id"])]
+    parents = there.loc[[one.get(schema.ROOT) is True for one in there["attributes"]], "parent_id"]
+    return next(iter(there.loc[there["span_id"].isin(parents), "name"]), "")
 
 
 def awaited_answers(group: Group) -> Iterator[Pattern]:

@@ -10,15 +10,19 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MANY_AWAITS
-from whywait.analysis.spans.awaited import awaits
+from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD
+from whywait.analysis.situations.what_helps import stands_in
+from whywait.analysis.spans.awaited import awaits, is_of
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
 _PLACES: Final = (schema.WAIT_LIMITER, schema.WAIT_CONNECTION)
+_MOST_NAMED: Final = 3
+_ASK_ONCE: Final = "Ask the database once for all of them (`= ANY(...)`, `IN`, a join; for resolvers of GraphQL a DataLoader gathers what they ask). "
 _CAUSES: Final = frozenset((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO))
 
 
@@ -41,18 +45,30 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]
     means = found.groupby(["name", "where"], as_index=False)[["items", "through", "ns"]].mean().nlargest(1, "ns")
     for row in means[means["ns"] >= group.least_ns].to_dict("records"):
+        own = table[table["name"] == row["name"]]
         name = str(row["name"]).removeprefix(schema.TASK_SPAN_PREFIX)
-        yield Pattern(Situation.INNER_LIMIT, None, {**row, "name": name})  # type: ignore[dict-item]
+        if in_library(str(own["attributes"].iloc[0].get(schema.CODE_FILE) or "")):  # as what resolves GraphQL
+            name = ", ".join(own["by"].value_counts().index[:_MOST_NAMED]) or name
+        once = _ASK_ONCE * bool(own["database"].mean() >= MIN_HELD)
+        said = {**row, "name": name, "once": once, "raise_it": "Else raise" if once else "Raise"}
+        yield Pattern(Situation.INNER_LIMIT, None, said)  # type: ignore[arg-type]
 
 
 def _turns(spans: pd.DataFrame) -> pd.DataFrame:
     columns = (spans[name] for name in ("trace_id", "attributes", "start_ns", "end_ns"))
     waits = [
-        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns, _size(attributes))
+        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns, _size(attributes),
+         _by(attributes), is_of(attributes, schema.PACKAGE_DATABASE))
         for trace_id, attributes, start_ns, end_ns in zip(*columns, strict=True)
         if _is_turn(attributes, trace_id)
-    ]
-    return pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns", "size"])
+    ]  # fmt: skip
+    return pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns", "size", "by", "database"])
+
+
+def _by(attributes: dict[str, Any]) -> str:
+    """The outermost of the user's functions that is known to have come to wait there."""
+    callers = attributes.get(schema.CALLERS)
+    return str(callers[-1]) if isinstance(callers, list) and callers else stands_in(attributes)
 
 
 def _is_turn(attributes: dict[str, Any], trace_id: str) -> bool:

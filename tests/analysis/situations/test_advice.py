@@ -12,7 +12,7 @@ from tests.analysis.fabricate import Culprit, analysis_of
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.situations.situation import Pattern, Situation
-from whywait.analysis.situations.what_helps import FASTER, in_thread, instead_of, look_up
+from whywait.analysis.situations.what_helps import FASTER, faster, in_thread, instead_of, look_up
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import remedy
 from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
@@ -146,6 +146,8 @@ def test_pieces_that_share_the_one_thread_of_sync_to_async(held: str) -> None:
     sensitive = {schema.POOL_NAME: "ThreadPoolExecutor-4", schema.POOL_FILE: "/x/site-packages/asgiref/sync.py"}
     found = queued(schema.WAIT_POOL_QUEUE, held, {**OCCUPIED, **sensitive})
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/sensitive_thread"
+    begun = queued(schema.WAIT_POOL_STARTUP, held, {**OCCUPIED, **sensitive})
+    assert key(begun, Cause.POOL_STARTUP) == "pool_startup/sensitive_thread"
     assert "thread_sensitive=False" in found.remedy
 
 
@@ -481,6 +483,7 @@ def test_who_waits_behind_those_that_other_processes_keep_from_a_cpu_is_not_told
         ({schema.FOR: "socket.recv", schema.FOR_CALL: "get", schema.FOR_PACKAGE: "requests"}, "use an asynchronous client"),
         ({schema.FOR: "", schema.BLOCK_SYSCALL: "clock_nanosleep"}, "where a library sleeps"),
         ({schema.FOR: "socket.recv", schema.FOR_CALL: "Span.end", schema.FOR_PACKAGE: "opentelemetry"}, "a BatchSpanProcessor"),
+        ({schema.FOR: "socket.recv", schema.CODE_FILE: "/v/site-packages/opentelemetry/sdk/trace/export.py"}, "a BatchSpanProcessor"),
         ({schema.FOR: "", schema.FOR_CALL: "BaseProxy._callmethod", schema.FOR_PACKAGE: "multiprocessing"}, "ask once for all"),
     ],
 )  # fmt: skip
@@ -602,7 +605,7 @@ def test_what_the_holders_did_is_said_in_the_reason() -> None:
         ("sqlalchemy", "InstrumentedAttribute.__get__", "a lazy load"),
         ("django", "ForwardManyToOneDescriptor.__get__", "select_related"),
         ("django", "Paginator.count", "EXPLAIN"),
-        ("django", "Template.render", "make the call shorter"),
+        ("django", "Template.render", "goes through rows"),
         ("requests", "Session.get", "make the call shorter"),
     ],
 )
@@ -914,13 +917,18 @@ def test_connections_that_are_used_all_the_time_they_are_held_are_not_held_for_t
         schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
         schema.FOR_CALL: "AsyncConnectionPool.getconn", schema.FOR_PACKAGE: asked,
     }  # fmt: skip
-    theirs = {schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "reserve"}
+    theirs = {
+        schema.FOR_CALL: "execute", schema.FOR_PACKAGE: package, schema.CODE_FUNCTION: "reserve",
+        schema.CODE_FILE: "/srv/app.py", schema.CALLERS: ["book (srv/views.py)", "audit (srv/layers.py)"],
+    }  # fmt: skip
     other = bar("server OTHER", 0, 45, "trace=b") + bar("task root2", 0, 45, "trace=b")
     other += bar("wait theirs root2", 2, 40, "trace=b waker=io for=Future")
     picture = bar("server GET", 8, 48) + bar("task root", 8, 48) + bar("wait w root", 10, 40, "type=connection_wait")
     found = told(picture + other, {"w": held, "theirs": theirs})
     assert key(found, Cause.CONNECTION_WAIT) == "connection_wait/connections_held"
     assert words in found.remedy
+    called = "reserve (srv/app.py:7), or by who called it: book (srv/views.py), audit (srv/layers.py)."
+    assert f"A connection is held in {called}" in found.text
 
 
 @pytest.mark.parametrize(("thread", "kind"), [("engine", "/by_thread"), ("", "/background_holds")])
@@ -1222,8 +1230,11 @@ def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: b
     assert "timer: sleep in prepare" in found.text or "in prepare (srv/app.py:4)" in found.text
 
 
+@pytest.mark.parametrize("awaited", [("Queue.get", "asyncio.queues"), ("wait_for", "asyncio.tasks")])
 @pytest.mark.parametrize(("earlier", "cause"), [("", Cause.AWAIT_IO), ("|-----|", Cause.LIMITER_WAIT)])
-def test_who_waits_until_a_later_request_comes_is_behind_nobody(earlier: str, cause: Cause) -> None:
+def test_who_waits_until_a_later_request_comes_is_behind_nobody(
+    earlier: str, cause: Cause, awaited: tuple[str, str]
+) -> None:
     picture = """
         server GET          |------------------|
         task   root         |------------------|
@@ -1232,13 +1243,28 @@ def test_who_waits_until_a_later_request_comes_is_behind_nobody(earlier: str, ca
         task   gives                        |--|  trace=b
     """ + (f"    server EARLY        {earlier}              trace=c" if earlier else "")
     place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
-    spans = drawn(picture, {"w": {schema.FOR: "Queue.get", schema.FOR_MODULE: "asyncio.queues", **place}})
+    spans = drawn(picture, {"w": {schema.FOR: awaited[0], schema.FOR_MODULE: awaited[1], **place}})
     found = next(one for one in verdict(analyze(spans.replace({"name": {"EARLY": "LATE"}}))) if one.endpoint == "GET")
     (reason,) = found.judgement.reasons
     assert reason.cause is cause
     is_later = cause is Cause.AWAIT_IO
-    assert ("awaiting Queue.get in next_event (srv/app.py:4), until LATE came" in found.text) is is_later
+    assert (f"{awaited[0]} in next_event (srv/app.py:4), until LATE came" in found.text) is is_later
     assert (reason.remedy.key == "await_io/signal") is is_later
+
+
+def test_a_time_limit_where_later_requests_give_what_is_awaited_is_meant() -> None:
+    place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
+    at = {schema.FOR: "wait_for", schema.FOR_MODULE: "asyncio.tasks", **place}
+    found = told("""
+        server GET          |------------------|
+        task   root         |------------------|
+        wait   w    root      |-------|           waker=gives
+        wait   v    root               |-----|    waker=timer
+        server LATE                   |--|        trace=b
+        task   gives  LATE            |--|        trace=b
+    """, {"w": at, "v": at, "gives": {schema.ROOT: True}})  # fmt: skip
+    assert key(found, Cause.AWAIT_IO) == "await_io/signal"
+    assert "each waits until LATE comes" in found.remedy
 
 
 @pytest.mark.parametrize("in_call", [schema.LOCK_NS, schema.CALL_NS])
@@ -1275,7 +1301,10 @@ def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str,
     assert ("batcher lets this time pass while requests wait for it already" in found.remedy) == is_window
 
 
-def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get") -> Verdict:
+def items(
+    count: int, places: int, own: bool = True, awaited: str = "Queue.get", of: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Verdict:  # fmt: skip
     """Return the verdict on a request whose tasks take 10 ms each, `places` at a time."""
     rounds = -(-count // places)
     picture, more = bar("server GET", 0, 10 * rounds + 1) + bar("task root", 0, 10 * rounds + 1), {}
@@ -1283,6 +1312,7 @@ def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get")
     for number in range(count):
         begin = 10 * (number // places)
         picture += bar(f"task i{number} root", 0, begin + 10)
+        more[f"i{number}"] = of or {}
         if begin:
             waker = f"waker=i{number - places}" if own else "waker=io"
             picture += bar(f"wait q{number} i{number}", 0, begin, f"{waker} for={awaited}")
@@ -1290,6 +1320,7 @@ def items(count: int, places: int, own: bool = True, awaited: str = "Queue.get")
                 schema.FOR_MODULE: "asyncio.queues" if awaited == "Queue.get" else "asyncio.locks",
                 schema.CODE_FILE: "/srv/app.py",
                 schema.CODE_LINE: 5,
+                **(about or {}),
             }
         picture += bar(f"wait s{number} i{number}", begin, begin + 10, "waker=timer for=sleep")
     spans = drawn(picture, more)
@@ -1302,7 +1333,17 @@ def test_a_limit_inside_one_request() -> None:
     found = items(12, 3)
     assert "12 of item went through 3 at a time (Queue.get in srv/app.py:5); the last one waited 30.0 ms" in found.text
     assert key(found, Cause.AWAIT_IO) == "await_io/inner_limit"
-    assert "Raise the limit on Queue.get in srv/app.py:5" in found.remedy
+    assert found.remedy.startswith("Raise the limit on Queue.get in srv/app.py:5")
+
+
+def test_resolvers_that_ask_a_database_one_by_one_are_to_ask_once() -> None:
+    of = {schema.CODE_FILE: "/v/site-packages/graphql/execution.py", schema.CODE_FUNCTION: "complete"}
+    about = {
+        schema.FOR_CALL: "Pool.acquire", schema.FOR_PACKAGE: "asyncpg", schema.CALLERS: ["Order.lines (srv/types.py)"]
+    }  # fmt: skip
+    found = items(12, 3, of=of, about=about)
+    assert "12 of Order.lines (srv/types.py) went through 3 at a time" in found.text
+    assert found.remedy.startswith("Ask the database once for all of them")
 
 
 @pytest.mark.parametrize(("count", "places", "own"), [(12, 12, True), (5, 3, True), (3, 1, True), (12, 3, False)],
@@ -1473,3 +1514,10 @@ def test_every_sentence_can_be_made() -> None:
 def test_without_a_detail_no_empty_parentheses_are_left() -> None:
     found = Pattern(Situation.HOLDERS_COMPUTE, Cause.LOOP_BUSY, {"doing": "", "share": 1.0, "how": "Move it."})
     assert remedy(Cause.LOOP_BUSY, (found,)).text == "It computes on the loop. Move it."
+
+
+def test_a_template_that_asks_the_database_is_to_get_all_with_its_rows() -> None:
+    asks = {schema.CALL: "poll", schema.CALL_OF: "render", schema.CALL_PACKAGE: "django"}
+    assert "select_related" in faster("thread", "order_list", "/srv/views.py", asks)
+    assert "select_related" in in_thread(asks)
+    assert "select_related" not in faster("thread", "order_list", "/srv/views.py", {**asks, schema.CALL_OF: "loads"})

@@ -95,8 +95,8 @@ def test_the_process_that_serves_may_be_a_child() -> None:
     service.wait(20)
 
 
-# a middleware's work, which no function of the program asks for; a lock that another process has
-NOBODYS = {"gzipped_answers", "process_lock"}
+# a middleware's work, which no function of the program asks for; what waits for news; a lock that another process has
+NOBODYS = {"gzipped_answers", "long_poll_by_future", "process_lock"}
 
 
 def test_every_program_declares_what_is_true_of_it() -> None:

@@ -71,6 +71,21 @@ def test_of_an_installed_script_it_is_what_that_imports(monkeypatch: pytest.Monk
     assert app_packages() == {"site"}
 
 
+@pytest.mark.parametrize("words", [["-c", "conf.py"], ["--config=file:conf.py"], []])
+def test_of_gunicorn_it_is_what_its_configuration_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("conf.py" if words else "gunicorn.conf.py").write_text(
+        'bind = "127.0.0.1:80"\nwsgi_app = "shop.main:create_app()"\n'
+    )
+    monkeypatch.setattr(sys, "orig_argv", ["python", "/venv/bin/gunicorn", *words])
+    assert app_packages() == {"shop"}
+    assert app_name() == "shop"
+    monkeypatch.setattr(sys, "orig_argv", ["python", "/venv/bin/gunicorn", "other.main:app", *words])
+    assert app_packages() == {"other"}
+
+
 def test_grpc_is_refused_in_one_sentence_where_its_exporter_is_missing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,6 +15,9 @@ _TAKE_DOTTED: Final = ("arq", "dramatiq", "taskiq")  # others take package.modul
 _OPTIONS: Final = ("-A", "--app")  # before a package
 _IMPORTED: Final = re.compile(rb"^from ([A-Za-z_]\w*)[\w.]* import", re.MULTILINE)  # by an installed package's script
 _SCRIPT: Final = 4_096  # bytes of it that are read
+_CONFIG: Final = re.compile(r"(?:-c|--config)[ =](?:file:)?(\S+)")  # gunicorn's; without one:
+_PLAIN_CONFIG: Final = "gunicorn.conf.py"
+_CONFIGURED: Final = re.compile(r"^wsgi_app\s*=\s*[\"']([\w.:]+)", re.MULTILINE)
 _SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
 _PLAIN: Final = ("app", "main", "asgi", "wsgi", "server", "application", "api", "__main__", "__init__")
 
@@ -22,13 +25,24 @@ _PLAIN: Final = ("app", "main", "asgi", "wsgi", "server", "application", "api", 
 def app_name() -> str:
     """Return the name of the application, script or module, for a worker of `multiprocessing` its parent's; else
     "unknown_service"."""
-    return _named(sys.orig_argv) or _named(_parents_words()) or "unknown_service"
+    return _named(_words()) or _named(_parents_words()) or "unknown_service"
 
 
 def app_packages() -> frozenset[str]:
     """Return the import packages that the command line names, of applications, modules and what an installed script runs:
     what of them is installed is the service's own code, and no library."""
-    return frozenset(_packages(sys.orig_argv) or _packages(_parents_words()))
+    return frozenset(_packages(_words()) or _packages(_parents_words()))
+
+
+def _words() -> list[str]:
+    """The command line, with the application that gunicorn's configuration names where that does not."""
+    words = sys.orig_argv
+    if Path(_runs(words)[0]).name != "gunicorn" or any(map(_APP.fullmatch, words[1:])):
+        return words
+    given = _CONFIG.search(" ".join(words))
+    with suppress(OSError, ValueError):
+        return [*words, *_CONFIGURED.findall(Path(given[1] if given else _PLAIN_CONFIG).read_text())]
+    return words
 
 
 def _packages(words: Sequence[str]) -> set[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from starlette.applications import Starlette
@@ -165,6 +166,28 @@ def test_the_hosts_own_provider_is_used_and_left_as_it_was() -> None:
         assert any(name.startswith("task ") for name in names)
         provider.get_tracer("host").start_span("still works").end()
         assert "still works" in {span.name for span in exporter.get_finished_spans()}
+    finally:
+        whywait.stop()
+        provider.shutdown()
+        providers.release()
+
+
+def test_a_host_that_sends_each_span_as_it_ends_hears_of_requests_only_where_there_is_an_output(tmp_path: Path) -> None:
+    simple, batched = InMemorySpanExporter(), InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(simple))
+    provider.add_span_processor(BatchSpanProcessor(batched))
+    trace.set_tracer_provider(provider)
+    try:
+        whywait.start(output=tmp_path)
+        asyncio.run(ask(fastapi_app()))
+        whywait.stop()
+        provider.force_flush()
+        everywhere, there = ({span.name for span in one.get_finished_spans()} for one in (batched, simple))
+        assert "GET /hello/{name}" in there
+        assert any(name.startswith("task ") for name in everywhere)
+        assert not any(name.startswith("task ") for name in there)
+        assert '"task ' in "".join(path.read_text() for path in tmp_path.glob("*.jsonl"))
     finally:
         whywait.stop()
         provider.shutdown()
