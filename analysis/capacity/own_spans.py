@@ -99,10 +99,12 @@ def _processes(of: pd.DataFrame, asked: "dict[str, list[Any]]") -> list[str]:
 
 
 def nobodys_time(analysis: Analysis) -> pd.DataFrame:
-    """Return when work of no request held the loop of which `process`: `start_ns`, `end_ns`."""
+    """Return when work of no request held the loop of which `process`: `start_ns`, `end_ns`, and the `cpu_ns` of it."""
     blocks = nobodys_blocks(analysis.spans)
-    asked = attributes_of(blocks).columns(schema.PROCESS_KEYS)
-    return blocks[["start_ns", "end_ns"]].assign(process=_processes(blocks, asked))
+    asked = attributes_of(blocks).columns((*schema.PROCESS_KEYS, schema.CPU_NS))
+    return blocks[["start_ns", "end_ns"]].assign(
+        process=_processes(blocks, asked), cpu_ns=_numbers(asked[schema.CPU_NS])
+    )
 
 
 def _called(

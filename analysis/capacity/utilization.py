@@ -95,8 +95,10 @@ def _of_process(process: str, requests: pd.DataFrame, table: pd.DataFrame, nobod
     bounds = np.array([requests["start_ns"].to_numpy(np.int64).min(), requests["end_ns"].to_numpy(np.int64).max()])
     inside = in_system(requests, bounds)
     wall_ns = float((requests["wall_ns"] * requests["weight"]).sum()) / count
-    held_ns = (nobodys["end_ns"].clip(upper=bounds[1]) - nobodys["start_ns"].clip(lower=bounds[0])).clip(lower=0).sum()
-    uses = _uses(table, count, count / active, min(float(held_ns) / active, 1.0))
+    held_ns = (nobodys["end_ns"].clip(upper=bounds[1]) - nobodys["start_ns"].clip(lower=bounds[0])).clip(lower=0)
+    cpu_ns = held_ns * nobodys["cpu_ns"] / (nobodys["end_ns"] - nobodys["start_ns"]).clip(lower=1)
+    others = {Resource.LOOP: float(held_ns.sum()) / active, Resource.CPU: float(cpu_ns.sum()) / active}
+    uses = _uses(table, count, count / active, others)
     limit = _limit(uses, wall_ns, count / active)
     heaviest, heaviest_ns = _heaviest(table, limit)
     return ProcessCapacity(
@@ -105,7 +107,7 @@ def _of_process(process: str, requests: pd.DataFrame, table: pd.DataFrame, nobod
     )  # fmt: skip
 
 
-def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> tuple[Use, ...]:
+def _uses(table: pd.DataFrame, count: float, per_ns: float, of_others: dict[Resource, float]) -> tuple[Use, ...]:
     amounts = table.assign(**{name: table[name] * table["weight"] for name in ("held_ns", "demand_ns", "wait_ns")})
     grouped = amounts.groupby(["resource", "name"], sort=False)
     sums = grouped[["held_ns", "demand_ns", "wait_ns"]].sum() / count
@@ -114,7 +116,7 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> t
     rows: list[dict[Any, Any]] = sums.to_dict("records")
     for row in rows:
         servers, needed, held = (float(row[name]) for name in ("servers", "demand_ns", "held_ns"))
-        others = of_loop if row["resource"] == Resource.LOOP else 0.0
+        others = min(of_others.get(Resource(row["resource"]), 0.0) / max(servers, 1.0), 1.0)
         utilization, busy = (others + per_ns * ns / servers if servers else 0.0 for ns in (needed, held))
         possible = max((1 - others) * servers, per_ns * needed) * 1e9 / needed if needed and servers else 0.0
         found.append(

@@ -162,6 +162,9 @@ FASTER: Final[Table] = (
     (r" beside ",
      "That is not {function}'s own code: a library works there for it, before or after it runs. Give it less to do (smaller bodies "
      "and answers, fewer middlewares and dependencies). Where only the first requests take so long, send one at start-up."),
+    (r"^loop .* in (?:PIL|torch|onnxruntime)\.",
+     "In {function} native code works that releases the GIL: call it in await asyncio.to_thread(...), or make it `def` where a framework "
+     "runs it, as an endpoint or a background task; as many at once as there are CPUs."),
     (r"^loop",
      "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
      "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "
@@ -251,6 +254,10 @@ HAND_LESS: Final = (
 HAND_BACK_LESS: Final = (
     "Let {job} give back less: what its caller needs (a sum, a page, the bytes of the answer), or where it lies (a file, "
     "multiprocessing.shared_memory): all objects of a result are made anew here, and meanwhile nothing else runs Python."
+)
+LESS_PYTHON: Final = (
+    "Have {culprit} compute less Python at a time (vectorise, cache, batch), or move it to a process: in whatever thread "
+    "it runs, nothing else can run Python meanwhile. Fewer threads that compute at once shorten this wait, too."
 )
 
 

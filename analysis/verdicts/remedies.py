@@ -170,8 +170,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "after an error too (`async with`, `with`, or a release in `finally`). Else hold it for less time, raise the limit where "
      "it is one, or fail sooner."),
     ((Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
-     "What is awaited in {where}{what} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
-     "cached answer).{why}"),
+     "What is awaited in {where}{what} does not come within its time limit: mend that, or go on without it sooner (a shorter "
+     "limit, a cached answer).{why}"),
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another{where}, cost a "
      "change of threads each. Read a file at once or in large parts; ask a database once for all (a join, Django's select_related); "
@@ -194,9 +194,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.REQUEST_IO,), Situation.NAGLE,
      "Set TCP_NODELAY on the listening socket (its connections inherit it), or start each worker as a server of its own: "
      "uvicorn's --workers and --reload, and gunicorn, leave it off."),
-    ((Cause.GIL_WAIT,), Situation.GIL_HELD,
-     "Have {culprit} compute less Python at a time (vectorise, cache, batch), or move it to a process: in whatever thread "
-     "it runs, nothing else can run Python meanwhile. Fewer threads that compute at once shorten this wait, too."),
+    ((Cause.GIL_WAIT,), Situation.GIL_HELD, "{how}"),
     ((Cause.GIL_WAIT,), Situation.GIL_STARVATION,
      "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
      "sys.setswitchinterval(0.0002), which ends the starvation."),

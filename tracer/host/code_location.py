@@ -71,7 +71,7 @@ _HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_genera
 # what users know of a library in place of the function that they reach
 _SAID = {
     "greenlet_spawn": "awaitable_attrs, a lazy load", "FlowControlMixin._drain_helper": "StreamWriter.drain",
-    "_UnaryResponseMixin.__await__": "UnaryUnaryMultiCallable.__call__",
+    "_UnaryResponseMixin.__await__": "UnaryUnaryMultiCallable.__call__", "_wait": "asyncio.wait",
     # the tasks in which asyncio.subprocess does it
     "Process._read_stream": "Process.communicate", "Process._feed_stdin": "Process.communicate",
 }  # fmt: skip

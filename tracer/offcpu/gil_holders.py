@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import attrgetter
@@ -72,10 +72,10 @@ class HolderPast:
         counts: Counter[Holder] = Counter()
         spans: dict[tuple[object, ...], int] = {}
         total = 0
-        for one in seen:
+        for one, until_ns in _kept(seen):
             total += one.times
             if one.thread_id:
-                holder = self.at(one.thread_id, one.at_ns)
+                holder = self.at(one.thread_id, one.at_ns, until_ns)
                 spans.setdefault(_work(holder), holder.span_id)  # the jobs of one name in one trace are one
                 counts[holder._replace(span_id=0)] += one.times
         found = summed(counts.most_common(), _work)  # the lines of one function are one
@@ -123,9 +123,10 @@ class HolderPast:
         known = (self.names, self.jobs, self.callbacks, self.looks, self.lives)
         return any(thread_id in one for one in known)
 
-    def at(self, thread_id: int, at_ns: int) -> Holder:
-        """Return a thread's work at a moment, as a holder with 0 ns."""
-        look = _nearest(self.awake.get(thread_id, ()), at_ns)
+    def at(self, thread_id: int, at_ns: int, until_ns: int = 0) -> Holder:
+        """Return a thread's work at a moment, as a holder with 0 ns. `until_ns`: it kept the GIL until then, so that
+        nothing could sample what it ran before."""
+        look = _nearest(self.awake.get(thread_id, ()), at_ns, until_ns)
         life = _latest(self.lives.get(thread_id, ()), at_ns)
         named = look or life or _nearest(self.looks.get(thread_id, ()), at_ns)
         thread_name = named.thread_name if named is not None else self.names.get(thread_id, "")
@@ -148,6 +149,17 @@ class HolderPast:
         if callback is not None:
             return _of_callback(callback, seen_in, thread_name)
         return _between_callbacks(callbacks, at_ns, seen_in, thread_name)
+
+
+def _kept(seen: Iterable[Held]) -> Iterator[tuple[Held, int]]:
+    """Each, and until when no sample shows another holder."""
+    found: list[tuple[Held, int]] = []
+    for one in reversed([*seen]):
+        later, until_ns = found[-1] if found else (one, 0)
+        last_ns = max(one.at_ns, one.until_ns)
+        goes_on = one.thread_id == later.thread_id and later.at_ns - last_ns <= _NEAR_NS
+        found.append((one, max(last_ns, until_ns) if goes_on else last_ns))
+    return reversed(found)
 
 
 def _within(stays: Sequence[Stay], start_ns: int, end_ns: int) -> int:
@@ -203,11 +215,11 @@ def _users_place(look: HolderSeen | None) -> Place | None:
     return place if place is not None and not is_wrapper(place.file) else None
 
 
-def _nearest(looks: Sequence[HolderSeen], at_ns: int) -> HolderSeen | None:
-    after = bisect_left(looks, at_ns, key=lambda one: one.at_ns)
-    near = looks[max(after - 1, 0) : after + 1]
-    best = min(near, key=lambda one: abs(one.at_ns - at_ns), default=None)
-    return best if best is not None and abs(best.at_ns - at_ns) <= _NEAR_NS else None
+def _nearest(looks: Sequence[HolderSeen], at_ns: int, until_ns: int = 0) -> HolderSeen | None:
+    after = bisect_left(looks, at_ns, key=_SEEN_NS)
+    near = [one for one in looks[max(after - 1, 0) : after + 1]
+            if at_ns - _NEAR_NS <= one.at_ns <= max(at_ns, until_ns) + _NEAR_NS]  # fmt: skip
+    return min(near, key=lambda one: abs(one.at_ns - at_ns), default=None)
 
 
 def _covering(past: Sequence[T], at_ns: int) -> T | None:

@@ -21,11 +21,12 @@ _LATEST_NS: Final = 800_000_000  # and a CPU record; the exporter waits no longe
 
 
 class Held(NamedTuple):
-    """A sample of a thread that waits for the GIL: the holder, 0 if unknown."""
+    """Samples in a row of a thread that waits for the GIL: the holder, 0 if unknown."""
 
     at_ns: int
     thread_id: int
     times: int
+    until_ns: int = 0  # the last of them, where there are several
 
 
 class Seen(NamedTuple):
@@ -120,7 +121,7 @@ class Samples:
             if state in (seen_as.CALL, seen_as.POLL, seen_as.SLEEP):
                 found.calls[series.number[at]] += count
             elif state == GIL:
-                found.holders.append(Held(series.first_ns[at], series.holder[at], count))
+                found.holders.append(Held(series.first_ns[at], series.holder[at], count, series.last_ns[at]))
         return found
 
     def stays(self, tid: int, start_ns: int, end_ns: int) -> list[Stay]:

@@ -24,6 +24,11 @@ _FOR_NOBODY: Final = (
     " For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. Give what "
     "they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
 )
+_OF_RATE: Final = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less."
+_OF_CLIENTS: Final = (
+    " They wait for their clients there: take it when the request's body has been read, and give it back before the answer is "
+    "sent, so that a slow client keeps nothing."
+)
 _QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
 _KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
     Cause.BLOCKING_IO: Situation.HOLDERS_WAIT,
@@ -111,9 +116,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     locks = {one.get(schema.LOCK_ID) for one in group.attributes_of(group.of(cause))} - {None}
     found["per_object"] = "" if len(locks) > 1 else ", or use one lock per object instead of one for all"
     found["own"] = _apart(group, cause)
-    found["pace"] = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less." * awaits(
-        at, schema.FOR_SLEEP
-    )
+    found["pace"] = _OF_CLIENTS if did is Cause.REQUEST_IO else _OF_RATE * awaits(at, schema.FOR_SLEEP)
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
     if for_job:
@@ -124,7 +127,9 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
 def _faster(group: Group, function: str, file: str) -> str:
     """What helps about the function that computes on the loop, as its longest block in the traces that were waited for shows."""
     traces = group.culprits_of(Cause.LOOP_BUSY)["culprit_trace_id"].unique()
-    name, attributes = longest_block(group.spans.of(traces), function, file)
+    # what goes on after an answer has a trace of its own
+    found = (longest_block(spans, function, file) for spans in (group.spans.of(traces), group.spans.all))
+    name, attributes = next(filter(any, found), ("", {}))
     return faster("loop", function, file, attributes, name.removeprefix(schema.BLOCK_SPAN_PREFIX))
 
 

@@ -58,7 +58,8 @@ def _library(attributes: dict[str, Any]) -> str:
 
 def _callers(group: Group, function: str, file: str) -> list[str]:
     """Who called the function in which the connections were held, the nearest first: it need not be what acquired them."""
-    there = group.holders[(group.holders["stood"] == function) & (group.holders["stood_file"] == file)]
+    every = group.holders.all
+    there = every[(every["stood"] == function) & (every["stood_file"] == file)]
     known = (group.attributes.get(str(at), {}).get(CALLERS) for at in there.sort_values("ns", ascending=False)["at"])
     return next((list(map(str, one)) for one in known if isinstance(one, list)), [])
 

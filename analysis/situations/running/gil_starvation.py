@@ -14,11 +14,13 @@ from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
+from whywait.analysis.situations.what_helps import HAND_BACK_LESS, HAND_LESS, LESS_PYTHON
 from whywait.analysis.text import named_at
-from whywait.tracer.schema import GIL_NS, HOLDER_TURNING_NS
+from whywait.tracer.schema import GIL_NS, HOLDER_TURNING_NS, PICKLING, UNPICKLING
 
 LONG_NS: Final = 50_000_000  # ten times the interpreter's switch interval
 MIN_SHARE: Final = 0.5  # of the time waited for the GIL
+_HANDED: Final = {PICKLING: HAND_LESS, UNPICKLING: HAND_BACK_LESS}
 _LOOP_SHARE: Final = 0.6  # of one wait, during which such a loop held the GIL
 
 
@@ -46,7 +48,9 @@ def gil_held(group: Group) -> Iterator[Pattern]:
         own = named[(named["culprit"] == name) & (named["culprit_file"] == file)]
         lines = own.groupby("culprit_line")["ns"].sum()
         at = named_at(name, file, lines.idxmax() if len(lines) else None)
-        yield Pattern(Situation.GIL_HELD, Cause.GIL_WAIT, {"culprit": at})
+        what = next(filter(name.startswith, _HANDED), "")
+        how = _HANDED.get(what, LESS_PYTHON).format(job=name.removeprefix(what), culprit=at)
+        yield Pattern(Situation.GIL_HELD, Cause.GIL_WAIT, {"culprit": at, "how": how})
 
 
 def _is_starved(attributes: dict[str, object]) -> bool:

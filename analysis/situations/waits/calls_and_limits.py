@@ -223,7 +223,7 @@ def _comer(group: Group) -> str:
     """The request that gave what most of the time was awaited; "" where no span shows it."""
     own = group.culprits_of(Cause.AWAIT_IO)
     others = own[(own["culprit_trace_id"] != own["trace_id"]) & (own["culprit_trace_id"] != "")].nlargest(1, "ns")
-    there = group.spans[group.spans["trace_id"].isin(others["culprit_trace_id"])]
+    there = group.spans.of(others["culprit_trace_id"])
     parents = there.loc[[one.get(schema.ROOT) is True for one in there["attributes"]], "parent_id"]
     return next(iter(there.loc[there["span_id"].isin(parents), "name"]), "")
 

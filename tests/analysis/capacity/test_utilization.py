@@ -217,18 +217,20 @@ wait   w    root |---------------------------------------|   type=await waker=jo
     assert said.endswith("several of it, a batch, or less work for each can.")
 
 
-def test_work_of_no_request_uses_the_loop_too() -> None:
+def test_work_of_no_request_uses_the_loop_and_a_cpu_too() -> None:
     found = run(**RUNS["nothing"][0])
     block = drawn(f"""
 block  poll   {" " * 20}|{"-" * 47}|
 """)
+    block["attributes"] = [one | {schema.CPU_NS: 24 * MS} for one in block["attributes"]]
+    shifts = range(0, REQUESTS * 80 * MS, 80 * MS)
     blocks = [
-        block.assign(
-            trace_id=f"{number + 900:032x}", start_ns=block["start_ns"] + shift, end_ns=block["end_ns"] + shift
-        )
-        for number, shift in enumerate(range(0, REQUESTS * 80 * MS, 80 * MS))
+        block.assign(trace_id=f"{at + 900:032x}", start_ns=block["start_ns"] + shift, end_ns=block["end_ns"] + shift)
+        for at, shift in enumerate(shifts)
     ]
     (alone,), (beside,) = (capacity(analyze(pd.concat([found.spans, *more]))) for more in ([], blocks))
+    cpus = next(one for one in beside.uses if one.resource is Resource.CPU)
+    assert cpus.others * cpus.servers == pytest.approx(24 / 80, rel=0.02)
     loop, held = (next(one for one in of.uses if one.resource is Resource.LOOP) for of in (alone, beside))
     assert loop.others == 0
     assert held.others == pytest.approx(48 / 80, rel=0.02)  # of each 80 ms

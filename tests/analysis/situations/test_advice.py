@@ -87,6 +87,15 @@ def test_a_pool_s_queue_by_what_its_workers_do(
     assert words in found.remedy
 
 
+DRAINS = "await waker=io for=uvicorn.protocols.http.flow_control.FlowControl.drain"
+
+
+def test_who_keeps_a_place_while_a_slow_client_reads_gives_it_back_before() -> None:
+    found = queued(schema.WAIT_POOL_QUEUE, WAITING.replace("blocking_io for=time.sleep", DRAINS), OCCUPIED)
+    assert key(found, Cause.POOL_QUEUE) == f"pool_queue/{Situation.HOLDERS_WAIT}"
+    assert found.remedy.endswith("before the answer is sent, so that a slow client keeps nothing.")
+
+
 @pytest.mark.parametrize(
     ("generation", "situation", "words"),
     [
@@ -413,6 +422,27 @@ def test_what_blocks_the_loop_in_a_call_that_could_do_less_is_told_so(collects: 
     found = told(picture, {"b": BLOCKED_BY_LONG, "long": call} | ({"held": at} if collects else {}))
     assert "n settings_for a whole structure is copied each time: share what nobody changes" in found.remedy
     assert else_ in found.remedy
+
+
+AFTER_ANSWER = """
+    server GET            |---------------|
+    task   root           |---------------|            cpu=3
+    wait   b   root       |----------|                 type=loop_busy
+    server OTHER    |---|                              trace=b
+    task   theirs   |---|                              trace=b
+    block  long           |---------|                  trace=c cpu=9
+"""
+
+
+@pytest.mark.parametrize(
+    "picture", [BLOCKED_LOOP.format(cpu=12), AFTER_ANSWER], ids=["in a request", "after its answer"]
+)
+def test_native_code_on_the_loop_that_releases_the_gil_belongs_in_a_thread(picture: str) -> None:
+    at = {schema.CODE_FUNCTION: "theirs", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    long = at | {schema.FOR_CALL: "Image.resize", schema.FOR_PACKAGE: "PIL"}
+    found = told(picture, {"b": BLOCKED_BY_LONG | {schema.BLOCKER_FILE: "/srv/app.py"}, "long": long})
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_compute"
+    assert "In theirs native code works that releases the GIL: call it in await asyncio.to_thread(...)" in found.remedy
 
 
 JOBS_ON_LOOP = """

@@ -193,6 +193,26 @@ def test_a_job_that_no_sample_met_ran_what_others_of_its_function_ran() -> None:
     assert held.remedy.text.startswith("Have rank (app/rank.py:9) compute less Python at a time")
 
 
+@pytest.mark.parametrize(
+    ("holder", "remedy"),
+    [("unpickling for rank", "Let rank give back less"), ("pickling for rank", "Hand less to the processes of rank")],
+)
+def test_who_waits_for_the_gil_of_a_pool_s_own_thread_is_told_what_it_handles(holder: str, remedy: str) -> None:
+    waits = {
+        schema.GIL_NS: 9 * UNIT_NS, schema.HOLDER_NAMES: [holder], schema.HOLDER_FILES: ["/app/rank.py"],
+        schema.HOLDER_LINES: [3], schema.HOLDER_THREADS: [""], schema.HOLDER_TRACE_IDS: [f"{ord('b'):032x}"],
+        schema.HOLDER_SPAN_IDS: [""], schema.HOLDER_NS: [9 * UNIT_NS],
+    }  # fmt: skip
+    (found,) = verdict(analysis.analyze(drawn(
+        """
+        server GET        |-----------------|
+        task   root GET   |-----------------|   cpu=8
+        """, {"root": waits},
+    )))  # fmt: skip
+    (held,) = [one for one in found.judgement.reasons if one.cause is Cause.GIL_WAIT]
+    assert held.remedy.text.startswith(remedy)
+
+
 def test_whom_it_stopped_is_counted_over_all_endpoints() -> None:
     judged = verdict(analysis.analyze(drawn(
         """

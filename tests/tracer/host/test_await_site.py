@@ -110,6 +110,21 @@ def test_the_librarys_function_that_the_user_called_is_named() -> None:
         assert found.user.function in ("user", "over")
 
 
+def test_the_name_that_the_user_wrote_stands_for_asyncios_own_beneath_it() -> None:
+    async def user(other: "asyncio.Task[Any]") -> None:
+        await asyncio.wait({other}, timeout=9)
+
+    async def main() -> str:
+        task = asyncio.create_task(user(other := asyncio.create_task(asyncio.sleep(9))))
+        await asyncio.sleep(0)
+        found = await_site(task.get_coro())
+        other.cancel()
+        await task
+        return found.leaf_function if found else ""
+
+    assert asyncio.run(main()) == "asyncio.wait"
+
+
 def test_no_librarys_function_is_named_where_the_user_awaits_by_himself() -> None:
     get = compiled(LIBRARY, INSTALLED)["Client"]().get
     found = site_of(get_through(get, asyncio.Event()))

@@ -10,6 +10,7 @@ from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.loop import Callback
 from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.thread_names import ThreadLife
 from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, RUNNING, SLEEP
 from whywait.tracer.sampler.thread_samples import Held, Stay
 from whywait.tracer.spans.run_spans import without
@@ -113,6 +114,24 @@ def test_a_job_that_had_ended_is_not_the_holder() -> None:
     past = HolderPast(jobs={7: [job("predict", 0, 50, 1)]})
     (holder,) = past.holders([Held(55, 7, 1)], 10)
     assert holder.name == "thread 7"
+
+
+@pytest.mark.parametrize(
+    ("seen", "name"),
+    [
+        ([Held(100, 7, 4, 150), Held(155, 7, 4, 190)], "parse"),  # nothing else could run until 190 ms
+        ([Held(100, 7, 4, 150), Held(155, 8, 4, 190)], "watch"),
+        ([Held(100, 7, 4, 110)], "watch"),
+    ],
+    ids=["kept it", "another had it then", "may have given it back"],
+)
+def test_c_code_that_keeps_the_gil_is_sampled_as_it_ends(seen: list[Held], name: str) -> None:
+    """As `pickle.loads` of much does, in a thread of the user's."""
+    parse, watch = (Place(one, "/srv/app.py", 3) for one in ("parse", "watch"))
+    looks = [HolderSeen(200 * MS, 7, "watcher", parse)]
+    past = HolderPast(awake={7: looks}, lives={7: [ThreadLife(1, 7, "watcher", watch)]})
+    held = [one._replace(at_ns=one.at_ns * MS, until_ns=one.until_ns * MS) for one in seen]
+    assert past.holders(held, 100 * MS)[0].name == name
 
 
 def test_samples_at_growing_intervals_stand_for_the_time_that_is_nearest() -> None:

@@ -15,14 +15,17 @@ from weakref import WeakKeyDictionary, ref
 
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath import recorder
 from whywait.tracer.hotpath.recorder import safely
 from whywait.tracer.hotpath.thread_state import deliver
 from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part, Passage
-from whywait.tracer.schema import OUTCOME_CANCELLED, PICKLING
+from whywait.tracer.records.request import Job
+from whywait.tracer.schema import OUTCOME_CANCELLED, PICKLING, UNPICKLING
 
 Stamps = Generator[None, Any, None]  # what is done before a call, and after it, which may be given its result
+_LONG_NS = 1_000_000  # from which it may make others wait for the GIL
 Stand = tuple[int, int, int]  # the calling thread's clocks at one moment: wall, CPU, run queue
 
 
@@ -36,6 +39,15 @@ def _part(begin: Stand, end: Stand, since_ns: int = 0) -> Part:
     (_, used_ns, queued_ns), (end_ns, until_used_ns, until_queued_ns) = begin, end
     run_queue_ns = max(until_queued_ns - queued_ns, 0)
     return Part(threading.get_native_id(), max(begin[0], since_ns), end_ns, until_used_ns - used_ns, run_queue_ns)
+
+
+def _keeps_the_gil(what: str, job: Job, part: Part) -> Occupancy:
+    """What a thread of the pool did for a job, as that of which others that wait for the GIL are told."""
+    held = Occupancy(f"{what}{job.name}", job.request.trace_id, job.span_id, job.code)
+    held.thread_id, held.start_ns, held.end_ns = part.thread_id, part.start_ns, part.end_ns
+    if recorder.active is not None and held.end_ns - held.start_ns >= _LONG_NS:
+        recorder.active.holds.append(held)
+    return held
 
 
 class Way:
@@ -85,6 +97,8 @@ class Way:
         job, passage.job = passage.job, None  # they would keep each other
         if job is None:
             return
+        if came is not None:
+            _keeps_the_gil(UNPICKLING, job, passage.unpickling)
         job.done_ns = job.end_ns = job.stop_ns = now
         job.outcome, cancelled = outcome, outcome == OUTCOME_CANCELLED
         if cancelled:
@@ -101,9 +115,7 @@ class Way:
         if passage is not None and (job := passage.job) is not None:
             passage.sent = len(message)
             passage.pickling = part = _part(before, begin, min(passage.put_ns or begin[0], begin[0]))
-            held = Occupancy(f"{PICKLING}{job.name}", job.request.trace_id, job.span_id, job.code)
-            held.start_ns, held.end_ns = part.start_ns, part.end_ns
-            passage.calls.picklings.append(held)
+            passage.calls.picklings.append(_keeps_the_gil(PICKLING, job, part))
             self.queue.sent(passage)
         yield
         self.sent = stand()

@@ -239,7 +239,7 @@ class _Holders:
 
 def _begin(inside: list[tuple[bool, tuple[str, str]]], frame: FrameType | None) -> FrameType | None:
     begin = interrupted(frame)
-    inside.append((frame is not None and is_ours(frame.f_code.co_filename), library_call(begin)[:2]))
+    inside.append((begin is not None and is_ours(begin.f_code.co_filename), library_call(begin)[:2]))
     return begin
 
 

@@ -31,6 +31,7 @@ from tests.tracer.probes.process_pool.process_work import (
 )
 from whywait import analysis, phase
 from whywait.tracer import schema
+from whywait.tracer.hotpath import recorder
 
 Begin = Callable[..., Traced]
 SPAWN = multiprocessing.get_context("spawn")
@@ -292,6 +293,23 @@ def test_a_job_behind_the_pickling_of_another(traced_to: Begin, warm: Callable[[
     ]
     assert wait.ms == pytest.approx(wall_ms, rel=0.15)
     assert wait["occupant.names"] == ["pickling for open_parcel"]
+
+
+def test_the_pool_s_own_threads_are_known_as_what_they_pickle(
+    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]
+) -> None:
+    """Others may wait for the GIL, which they have meanwhile."""
+    pool = warm(1)
+    spans = traced_to().sampled()
+    assert recorder.active is not None
+    with phase("root"):
+        pool.submit(open_parcel, Parcel(0.1)).result()
+        pool.submit(heavy).result()
+    found = {one.name: one for one in recorder.active.holds}
+    over(spans, pool)
+    threads = {one: found[one].thread_id for one in ("pickling for open_parcel", "unpickling for heavy")}
+    assert all(found[one].end_ns - found[one].start_ns >= 10_000_000 for one in threads)
+    assert len({*threads.values(), threading.get_native_id()}) == 3
 
 
 def test_without_a_sampler_it_says_what_it_does_not_know(

@@ -1,6 +1,7 @@
 """The watchdog's look at who holds the GIL: named, and not kept alive."""
 
 import gc
+import sys
 import threading
 import time
 from collections import deque
@@ -43,6 +44,18 @@ def test_a_thread_that_was_looked_at_is_let_go() -> None:
     holders.look()  # its number names nobody any more
     assert len(looks) == 1
     assert not recorder.working
+
+
+def test_a_holder_in_a_collection_is_not_inside_a_call_that_a_probe_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C code that makes objects gives the GIL back only in our callback of a collection: what it ran is seen."""
+    inside: list[tuple[bool, tuple[str, str]]] = []
+    ours: dict[str, Any] = {"look": lambda: watchdog._begin(inside, sys._getframe(1))}
+    exec(compile("def probe(*_): look()", "/ours/probe.py", "exec"), ours)
+    monkeypatch.setattr(watchdog, "is_ours", lambda filename: filename.startswith("/ours"))
+    ours["probe"]()
+    monkeypatch.setattr(gc, "callbacks", [ours["probe"]])
+    ours["probe"]()
+    assert [is_inside for is_inside, _ in inside] == [True, False]
 
 
 def test_the_jobs_that_run_long_are_looked_at_in_turn_at_growing_intervals() -> None:

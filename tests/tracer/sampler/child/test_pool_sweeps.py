@@ -10,7 +10,6 @@ import pytest
 
 from tests.tracer.conftest import Traced
 from tests.tracer.probes.process_pool.process_work import nap
-from tests.tracer.probes.process_pool.test_process_passage import sampled
 from whywait import phase
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.sampler.shared.pool_table import PLACES
@@ -30,7 +29,7 @@ def test_a_busy_pool_is_looked_at_between_dear_sweeps(traced_to: Callable[..., T
     threads = [threading.Thread(target=tick) for _ in range(TICKING)]
     with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
         pool.submit(nap, 0.1).result()
-        spans = sampled(traced_to)
+        spans = traced_to().sampled()
         for thread in threads:
             thread.start()
         try:
