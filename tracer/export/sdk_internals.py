@@ -104,12 +104,17 @@ def processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return tuple(getattr(provider._active_span_processor, "_span_processors", ()))
 
 
+def listening(provider: TracerProvider) -> SpanProcessor:
+    """Return what hears of a provider's spans."""
+    return provider._active_span_processor
+
+
 def without_blocking(provider: TracerProvider) -> SpanProcessor:
-    """Return what hears of a provider's spans, without processors that send each one as it ends."""
+    """Return the same, without processors that send each span as it ends."""
     every = processors(provider)
     others = [one for one in every if not isinstance(one, SimpleSpanProcessor)]
     if len(others) == len(every):
-        return provider._active_span_processor
+        return listening(provider)
     found = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
     for one in others:
         found.add_span_processor(one)

@@ -115,7 +115,7 @@ class SpanMaker:
         else:
             context = trace.set_span_in_context(trace.INVALID_SPAN)
         of_service = isinstance(spec.about, AboutRequest)
-        self._tracer.span_processor = self._provider._active_span_processor if of_service else self._hears
+        self._tracer.span_processor = sdk_internals.listening(self._provider) if of_service else self._hears
         span = self._tracer.start_span(
             spec.name, context, KINDS[spec.kind], attributes=attributes,
             links=[Link(SpanContext(*ids, False, SAMPLED)) for ids in spec.links], start_time=start_ns,
