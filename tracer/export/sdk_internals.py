@@ -104,12 +104,12 @@ def processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return tuple(getattr(provider._active_span_processor, "_span_processors", ()))
 
 
-def listening(provider: TracerProvider) -> SpanProcessor:
+def listening(provider: TracerProvider) -> Any:
     """Return what hears of a provider's spans."""
     return provider._active_span_processor
 
 
-def without_blocking(provider: TracerProvider) -> SpanProcessor:
+def without_blocking(provider: TracerProvider) -> Any:
     """Return the same, without processors that send each span as it ends."""
     every = processors(provider)
     others = [one for one in every if not isinstance(one, SimpleSpanProcessor)]
