@@ -2,6 +2,7 @@
 those that computed in the same job."""
 
 import asyncio
+import importlib
 import os
 import pprint
 import sqlite3
@@ -285,3 +286,53 @@ def test_the_job_that_a_loop_looks_for_may_end_as_the_last_pause_begins(traced_t
     (found,) = judge(analysis.analyze(spans.output))
     (reason,) = [one for one in found.reasons if one.cause is Cause.COMPUTE]
     assert reason.mean_ns / 1e9 == pytest.approx(used_s[0], rel=0.15)
+
+
+TURNS = """
+import _thread, os, threading, time
+
+def ask(times, each_s):
+    '''A call that waits for a thread of its own and for the kernel in turns, as gRPC's does.'''
+    done, (reads, writes) = _thread.allocate_lock(), os.pipe()  # a lock of C: only samples show who waits for it
+    done.acquire()
+
+    def serve():
+        for _ in range(times):
+            time.sleep(each_s)
+            done.release()
+            time.sleep(each_s)
+            os.write(writes, b"x")
+
+    threading.Thread(target=serve, daemon=True).start()
+    for _ in range(times):
+        done.acquire()
+        os.read(reads, 1)
+    os.close(reads)
+    os.close(writes)
+"""
+
+
+def test_a_librarys_call_on_the_loop_that_waits_in_turns_with_its_thread_is_one_blocking_call(
+    traced_to: Callable[..., Traced], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "site-packages"
+    (home / "taking_turns").mkdir(parents=True)
+    (home / "taking_turns" / "__init__.py").write_text(TURNS)
+    monkeypatch.syspath_prepend(str(home))
+    library = importlib.import_module("taking_turns")
+    spans = traced_to().sampled()
+
+    @traced
+    async def root() -> float:
+        began = time.perf_counter()
+        library.ask(5, 0.02)
+        return time.perf_counter() - began
+
+    took_s = asyncio.run(root())
+    spans.stop()
+    found = analysis.analyze(spans.output)
+    blocked = found.causes[found.causes["cause"] == Cause.BLOCKING_IO]
+    assert blocked["amount_ns"].sum() == pytest.approx(took_s * 1e9, rel=0.1)
+    assert Cause.LOCK_WAIT not in found.causes["cause"].tolist()
+    (told,) = judge(found)
+    assert told.reasons[0].culprit == root.__qualname__
