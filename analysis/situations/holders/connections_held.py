@@ -80,10 +80,9 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     holder = named_at(at[0], at[1], int(at[2]))
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
     chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
-    ends_ns = group.spans.of(chief["culprit_trace_id"]).groupby("trace_id")["end_ns"].max()
-    over = chief["culprit_trace_id"].map(ends_ns) < chief["start_ns"]
-    kept = chief.loc[over, "ns"].sum() >= MIN_HELD * waits["amount_ns"].sum()
     held_by = group.spans.of(chief["culprit_trace_id"])
+    over = chief["culprit_trace_id"].map(held_by.groupby("trace_id")["end_ns"].max()) < chief["start_ns"]
+    kept = chief.loc[over, "ns"].sum() >= MIN_HELD * waits["amount_ns"].sum()
     sockets = held_by.loc[held_by["name"].str.match(OF_WEBSOCKET), "trace_id"]
     in_use = Use.WEBSOCKET if kept and chief["culprit_trace_id"].isin(sockets).all() else _in_use(group, waits)
     said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": HOLDS_LESS[in_use]}
