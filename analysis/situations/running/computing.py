@@ -58,6 +58,7 @@ def computing(group: Group) -> Iterator[Pattern]:
     of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_JOB])
     elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
     elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
+    asking = around.loc[attribute(around, schema.CALL_OF) != "", "span_id"]
     own["on_loop"] = ~(own["activity_id"].isin(elsewhere) | own["span_id"].isin(elsewhere))
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])
@@ -67,7 +68,9 @@ def computing(group: Group) -> Iterator[Pattern]:
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         shown = str(rows.groupby("span_name")["ns"].sum().idxmax())
-        longest = rows[rows["span_name"] == shown].nlargest(1, "ns").iloc[0]
+        alike = rows[rows["span_name"] == shown]
+        asks = alike[alike["culprit_span_id"].isin(asking)]  # others, while it computes: told where most do
+        longest = (asks if asks["ns"].sum() * 2 >= alike["ns"].sum() else alike).nlargest(1, "ns").iloc[0]
         _, attributes = _span(around, longest["culprit_span_id"])
         shown, of_shown = _span(around, bare[longest["span_id"]])
         if of_shown.get(schema.WAIT) == schema.WAIT_LOOP_BUSY:  # for a task of its own, which computes
