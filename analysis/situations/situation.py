@@ -60,6 +60,7 @@ class Situation(StrEnum):
     CONNECTS = "connects"
     ASKS_ITSELF = "asks_itself"
     SERVED_IN_TURN = "served_in_turn"
+    ROW_HELD = "row_held"
     CONSUMER = "consumer"
     BATCHES = "batches"
     MESSAGES_IN_TURN = "messages_in_turn"

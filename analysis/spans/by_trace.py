@@ -1,15 +1,14 @@
 """All spans, of which those of some traces are found without a look at the others."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.model import attribute
-from whywait.tracer import schema
+Found = TypeVar("Found")
 
 
 class ByTrace:
@@ -17,6 +16,7 @@ class ByTrace:
 
     def __init__(self, spans: pd.DataFrame) -> None:
         self.all = spans
+        self._found: dict[Any, Any] = {}
 
     def of(self, trace_ids: Iterable[Any]) -> pd.DataFrame:
         """Return the spans of these traces, in the order of all."""
@@ -29,6 +29,13 @@ class ByTrace:
         wanted = pd.Index([*dict.fromkeys(span_ids)], dtype=self._ids.dtype)
         at = self._ids.get_indexer(wanted) if self._ids.is_unique else self._ids.get_indexer_non_unique(wanted)[0]
         return self.all.iloc[np.sort(at[at >= 0])]
+
+    def once(self, find: Callable[[pd.DataFrame], Found]) -> Found:
+        """Return what this function, of a module, finds in all of them; it is called once."""
+        if find not in self._found:
+            self._found[find] = find(self.all)
+        found: Found = self._found[find]
+        return found
 
     def __contains__(self, trace_id: object) -> bool:
         return trace_id in self._rows
@@ -43,10 +50,3 @@ class ByTrace:
     def _ids(self) -> "pd.Index[str]":
         ids: pd.Index[str] = pd.Index(self.all["span_id"])
         return ids
-
-    @cached_property
-    def addresses(self) -> frozenset[str]:
-        """Those of this service, "host:port", by all the names of its host."""
-        own = {*zip(*(attribute(self.all, key) for key in ("server.address", "server.port")), strict=True)}
-        here = schema.HOSTS_HERE
-        return frozenset(f"{name}:{port}" for host, port in own if port for name in (here if host in here else (host,)))

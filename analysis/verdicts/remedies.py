@@ -20,6 +20,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO,), Situation.SERVED_IN_TURN,
      "Make {what} shorter, or ask it in parts, so that others are answered in between; or let a server of its own (a replica) do "
      "it. What waits for it here is not slow itself, and more connections do not help."),
+    ((Cause.AWAIT_IO,), Situation.ROW_HELD,
+     "Keep the transaction of {who} short: it probably locks the row (or all that it has changed) until its end. Do what {where} does "
+     "before it or after its commit, and lock as the last thing before the change. pg_stat_activity and pg_locks show who waits for whom."),
     ((Cause.POOL_QUEUE,), Situation.HOLDS_ONE,
      "Break the cycle: a job of this pool waits in {at} for another job of the same pool. Give the inner jobs a pool of "
      "their own, or call them directly there. A larger pool only moves the number of requests at which they all stop."),

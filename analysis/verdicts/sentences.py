@@ -331,6 +331,9 @@ _PATTERNS: Final = {
     Situation.ASKS_ITSELF: "This service asks itself over HTTP, in {where}: {address} is its own address.",
     Situation.SERVED_IN_TURN:
         "{share:.0%} of this wait ended with {what}, which another request had begun before: the server does one at a time.",
+    Situation.ROW_HELD:
+        "{share:.0%} of this wait ended as {who} did, which had begun before and was in {where} for longest: it probably had the "
+        "row, or another lock.",
     Situation.COLD_START:
         "Cold start: the first {requests:of request} took {mean_ns:ms} on average, those after {others_ns:ms}: {of:phrase} "
         "({detail}). Do that at start-up, before the first request.",

@@ -104,17 +104,12 @@ def processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
     return tuple(getattr(provider._active_span_processor, "_span_processors", ()))
 
 
-def listening(provider: TracerProvider) -> Any:
-    """Return what hears of a provider's spans."""
-    return provider._active_span_processor
-
-
 def without_blocking(provider: TracerProvider) -> Any:
-    """Return the same, without processors that send each span as it ends."""
+    """Return what hears of a provider's spans, without processors that send each one as it ends."""
     every = processors(provider)
     others = [one for one in every if not isinstance(one, SimpleSpanProcessor)]
     if len(others) == len(every):
-        return listening(provider)
+        return provider._active_span_processor
     found = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
     for one in others:
         found.add_span_processor(one)

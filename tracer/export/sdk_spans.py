@@ -63,14 +63,15 @@ class SpanMaker:
         self._takers = [one for one in self._listeners if isinstance(one, Gate | Lent | SpanQueue)]
         self._scope = sdk_internals.scope_of(tracer)
         self._alone = False
-        self._hears: Any = tracer.span_processor  # of what is no request's own span
+        self._hear_all: Any = tracer.span_processor
+        self._hear_rest: Any = self._hear_all  # what is no request's own span
 
     def look(self) -> None:
         """Check whether other processors were added meanwhile. One of the service's that sends each span as it ends would
         be asked thousands of times: where whywait has an output of its own, it hears of requests only."""
         self._alone = self.is_alone()
         if self._takers and not self._alone:
-            self._hears = sdk_internals.without_blocking(self._provider)
+            self._hear_rest = sdk_internals.without_blocking(self._provider)
 
     def is_alone(self) -> bool:
         """Return whether only processors of ours hear of spans, and every span is made. Each request asks."""
@@ -115,7 +116,7 @@ class SpanMaker:
         else:
             context = trace.set_span_in_context(trace.INVALID_SPAN)
         of_service = isinstance(spec.about, AboutRequest)
-        self._tracer.span_processor = sdk_internals.listening(self._provider) if of_service else self._hears
+        self._tracer.span_processor = self._hear_all if of_service else self._hear_rest
         span = self._tracer.start_span(
             spec.name, context, KINDS[spec.kind], attributes=attributes,
             links=[Link(SpanContext(*ids, False, SAMPLED)) for ids in spec.links], start_time=start_ns,

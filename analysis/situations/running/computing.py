@@ -62,6 +62,7 @@ def computing(group: Group) -> Iterator[Pattern]:
     )
     elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
     elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
+    asking = around.loc[attribute(around, schema.CALL_OF) != "", "span_id"]
     own["on_loop"] = ~(own["activity_id"].isin(elsewhere) | own["span_id"].isin(elsewhere))
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])
@@ -71,7 +72,10 @@ def computing(group: Group) -> Iterator[Pattern]:
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         shown = str(rows.groupby("span_name")["ns"].sum().idxmax())
-        longest = rows.iloc[int(rows["ns"].where(rows["span_name"] == shown, 0).argmax())]
+        alike = rows[rows["span_name"] == shown]
+        asks = alike[alike["culprit_span_id"].isin(asking)]  # others, while it computes: told where most do
+        told = asks if asks["ns"].sum() * 2 >= alike["ns"].sum() else alike
+        longest = told.iloc[int(told["ns"].argmax())]
         _, attributes = known.get(longest["culprit_span_id"], _UNKNOWN)
         shown, of_shown = known.get(bare[longest["span_id"]], _UNKNOWN)
         if of_shown.get(schema.WAIT) == schema.WAIT_LOOP_BUSY:  # for a task of its own, which computes

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -33,7 +34,6 @@ _GIVEN: Final = {
     Cause.LOCK_WAIT: schema.FOR_THREAD_GIVES,
     Cause.LIMITER_WAIT: schema.FOR_BARRIER,
     Cause.LOGGING_WAIT: schema.FOR_THREAD_QUEUE,
-    Cause.AWAIT_IO: "",  # whatever a request gave that came later
 }
 _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _ENDED: Final = (
@@ -93,7 +93,7 @@ def consumers(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request that did one thing after another while each request waited for it, whether it answers
     several requests at once, and how many of it run."""
     for cause, own, turns in _by_tasks(group, _in_turn):
-        batches, at_once = _of_all_requests(group.spans.all)
+        batches, at_once = group.spans.once(_of_all_requests)
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
             kind = Situation.BATCHES if one["task"] in batches else Situation.CONSUMER
@@ -192,14 +192,12 @@ def _begun_in(group: Group, waits: pd.DataFrame) -> str:
 def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits that others ended were for something that those give, and not for a lock or a limit."""
     for cause, given in _GIVEN.items():
-        others = cause is Cause.AWAIT_IO  # a request that came later
-        there = {
-            stands_in(one) for one in group.attributes_of(group.of(cause)) if others and _is_given(one, given, others)
-        }
-        if len(group.most_of(cause, lambda found, given=given, others=others, there=there: (
-            _is_given(found, given, others) or (is_limit(found) and stands_in(found) in there)
-        ))):  # type: ignore[misc]  # fmt: skip
-            yield Pattern(Situation.SIGNAL, cause, {"who": (others and _comer(group)) or _who(group, cause)})
+        if len(group.most_of(cause, partial(awaits, pattern=given))):
+            yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
+    there = {stands_in(one) for one in group.attributes_of(group.of(Cause.AWAIT_IO)) if one.get(schema.WAKER_TRACE_ID)}
+    later = lambda one: bool(one.get(schema.WAKER_TRACE_ID)) or (is_limit(one) and stands_in(one) in there)  # noqa: E731
+    if len(group.most_of(Cause.AWAIT_IO, later)):
+        yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": _comer(group) or _who(group, Cause.AWAIT_IO)})
     if len(group.most_of(Cause.AWAIT_IO, waits_for_news)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": "another client of the server"})
 
@@ -276,10 +274,6 @@ def _is_message(attributes: dict[str, Any]) -> bool:
 def _drains(attributes: dict[str, Any]) -> bool:
     """Of a stream of the user's own, and no client's of a library."""
     return awaits(attributes, schema.FOR_DRAIN) and not attributes.get(schema.FOR_CALL)
-
-
-def _is_given(attributes: dict[str, Any], given: str, others: bool) -> bool:
-    return awaits(attributes, given) and not (others and not attributes.get(schema.WAKER_TRACE_ID))
 
 
 def _is_elsewhere(attributes: dict[str, Any]) -> bool:

@@ -54,6 +54,21 @@ def test_the_librarys_function_in_which_it_computes_is_told(package: str, remedy
     assert remedy in found.remedy
 
 
+def test_what_asks_the_database_in_most_of_its_stretches_is_told_so_though_the_longest_does_not() -> None:
+    asks = {schema.CALL_OF: "Template.render", schema.CALL_PACKAGE: "django"}
+    names = dict.fromkeys(("b1", "b2", "b3"), f"{schema.BLOCK_SPAN_PREFIX}score")
+    picture = """
+        server GET        |------------------------|
+        task   root GET   |------------------------|   cpu=20
+        block  b1   root   |----|                      cpu=5
+        block  b2   root         |------|              cpu=7
+        block  b3   root                 |----|        cpu=5
+    """
+    some = {"b1": SCORE | asks, "b2": SCORE}
+    assert "select_related" in told(picture, some | {"b3": SCORE | asks}, names)[0].remedy
+    assert "select_related" not in told(picture, some | {"b3": SCORE}, names)[0].remedy
+
+
 def test_what_makes_objects_of_rows_in_a_greenlet_is_told_by_the_blocks_name() -> None:
     """The library's frames are all that its stack has; the function is that which awaits."""
     names = dict.fromkeys(("b1", "b2"), f"{schema.BLOCK_SPAN_PREFIX}Session.execute")

@@ -129,3 +129,40 @@ def test_a_child_process_that_a_time_limit_ended_may_wait_for_its_reader(module:
 def test_what_is_awaited_has_a_name_that_users_know(awaited: str, said: str) -> None:
     found = told(ONE, {"w": {schema.FOR: awaited, schema.CODE_FUNCTION: "answer_to", schema.CODE_FILE: "/srv/app.py"}})
     assert said in found.text
+
+
+@pytest.mark.parametrize(
+    ("bar", "package", "is_held"),
+    [
+        ("|------------------------------|", "psycopg", True),
+        ("|---------------|               ", "psycopg", False),  # ended long before
+        ("       |-----------------------|", "psycopg", False),  # came later
+        ("|------------------------------|", "httpx", False),
+    ],
+)
+@pytest.mark.parametrize("let_go", [False, True])
+def test_the_request_that_ends_when_a_database_answers_probably_had_the_row(
+    bar: str, package: str, is_held: bool, let_go: bool
+) -> None:
+    found = told(
+        f"""
+    server GET             |--------------------------|
+    task   root GET        |--------------------------|
+    wait   w   root        |-------------------------|    waker=io for=wait
+    server B          {bar}   trace=b
+    task   other B    {bar}   trace=b
+    wait   bank other      |-------|                   trace=b waker=io for=wait
+    wait   too other                |----------------|  trace=b waker=io for=wait
+    """,
+        {
+            "w": called("Connection.execute", package, "adjust"),
+            "bank": called("AsyncClient.post", "httpx", "charge"),
+            "too": called("Connection.execute", package if let_go else "httpx", "charge"),
+            "other": {schema.ROOT: True},
+        },
+    )
+    key = found.judgement.reasons[0].remedy.key
+    assert (key == "await_io/row_held") is (is_held and not let_go)
+    assert (
+        "100% of this wait ended as B did, which had begun before and was in charge (srv/app.py:18)" in found.text
+    ) is (is_held and not let_go)

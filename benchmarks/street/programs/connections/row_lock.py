@@ -4,7 +4,7 @@
 endpoint = "GET /sell"
 cause = "await_io"
 culprit = "reserve"
-remedy = "await_io/database"
+remedy = "await_io/(row_held|database)"
 needs = ["postgres", "upstream"]
 load = [{path = "/sell", n = 24, clients = 4}]
 """
