@@ -149,11 +149,17 @@ def rate_limits(group: Group) -> Iterator[Pattern]:
 def time_limits(group: Group) -> Iterator[Pattern]:
     """Yield for each cause the time limits that ended most of its time: what was waited for did not come, or a task that
     serves requests lets time pass to collect more of them."""
+    fired = {
+        *attribute(
+            group.own_spans[attribute(group.own_spans, schema.WAKER_KIND) == schema.WAKER_TIMER], schema.ACTIVITY
+        )
+    }
     for cause in _LIMITED:
         own = group.of(cause)
-        tasks = (group.attributes.get(key, {}) for key in own["activity_id"])
+        tasks = [group.attributes.get(key, {}) for key in own["activity_id"]]
         limited = [
-            is_limit(found) or _is_cut(found, task) for found, task in zip(group.attributes_of(own), tasks, strict=True)
+            is_limit(found) or (task.get(schema.SPAWNED_BY) in fired and _is_cut(found, task))
+            for found, task in zip(group.attributes_of(own), tasks, strict=True)
         ]
         ended = own.loc[limited]
         if ended["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
@@ -280,7 +286,8 @@ def _task(attributes: dict[str, Any]) -> str:
 
 
 def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
-    """A wait for a limit in the task of a `wait_for` (before Python 3.12), which its time limit cancelled."""
+    """A wait for a limit in a task that who began it cancelled: of a `wait_for` (before Python 3.12) after its time limit, or of
+    a server, whose client has gone."""
     by = attributes.get(schema.WAKER_SPAN_ID)
     cut = task.get(schema.OUTCOME) == schema.OUTCOME_CANCELLED and by == task.get(schema.SPAWNED_BY)
     return cut and awaits(attributes, schema.FOR_HELD)

@@ -1236,6 +1236,15 @@ def test_a_limit_that_a_time_limit_ended_in_a_task_of_its_own(
         assert "What is awaited in charge (srv/app.py:9), reserve (srv/app.py:3), does not come" in found.remedy
 
 
+def test_a_place_of_a_client_that_has_gone_was_ended_by_no_time_limit() -> None:
+    """Its server's task group cancels the task that streams the answer: no timer of the service's fired."""
+    at = {schema.CODE_FUNCTION: "tokens", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    place = {**at, schema.FOR: "Semaphore.acquire", schema.FOR_MODULE: "asyncio.locks"}
+    picture = CUT.replace("waker=timer for=wait_for", "waker=io for=receive")
+    found = told(picture, {"inner": {schema.OUTCOME: "cancelled"}, "outer": at, "place": place})
+    assert Situation.TIME_LIMIT not in kinds(found)
+
+
 @pytest.mark.parametrize(("awaited", "is_signal"), [("Barrier.wait", True), ("Condition.wait", False)])
 def test_who_meets_at_a_barrier_waits_for_no_limit(awaited: str, *, is_signal: bool) -> None:
     found = told("""
