@@ -11,11 +11,14 @@ from whywait.analysis.capacity.contention import in_batches
 from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
+from whywait.analysis.situations.answers import in_parts
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
 from whywait.analysis.situations.what_helps import (
     CHILD,
     DEADLOCK,
+    PASSED_ON,
+    USE_PARTS,
     awaited_instead,
     called,
     in_thread,
@@ -230,6 +233,7 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
         made = own.loc[[found.get(schema.FOR_STEP) in schema.STEPS_TO_CONNECT for found in group.attributes_of(own)]]
         anew = made["request_id"].nunique() >= MIN_HELD * len(group.requests)
         found = {"how": late(longest, anew=anew), "deadlock": DEADLOCK * _looks_for_one(own)}
+        found["use"] = PASSED_ON if in_parts(group.requests).mean() >= MIN_HELD else USE_PARTS
         yield Pattern(Situation(str(kind)), Cause.AWAIT_IO, found)
 
 

@@ -292,7 +292,12 @@ def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
     ("wait", "held", "wanted", "words"),
     [
         (schema.WAIT_LOCK, WAITING, "lock_wait/holders_wait", "Do not wait while the lock is held"),
-        (schema.WAIT_LOCK, "cpu=9", "lock_wait", "Hold the lock for a shorter time"),
+        (
+            schema.WAIT_LOCK,
+            "cpu=9",
+            "lock_wait/holders_compute",
+            "Hold the lock for a shorter time: code computes under it.",
+        ),
         (schema.WAIT_LOGGING, WAITING, "logging_wait/holders_wait", "one lock per object"),
         (schema.WAIT_CONNECTION, "cpu=9", "connection_wait/holders_compute", "give a connection back before that"),
         (schema.WAIT_CONNECTION, WAITING, "connection_wait/holders_wait", "if the server accepts more"),
@@ -1081,6 +1086,20 @@ def test_the_parts_of_one_answer_are_no_calls_one_after_another(step: str, *, is
     found = in_turn([20] * 5, "SocketStream.receive", "io", **call)
     assert kinds(found)[0] == (Situation.SERIAL_AWAITS if is_serial else Situation.LARGE_ANSWER)
     assert ("waiting for AsyncClient.get (httpx): body of the answer, in fetch" in found.text) is not is_serial
+
+
+@pytest.mark.parametrize(
+    ("first_ms", "says"), [(0, "use its parts as they come"), (9, "the other side sets this pace")]
+)
+def test_who_passes_parts_on_already_is_not_told_to(first_ms: int, says: str) -> None:
+    call = {schema.FOR_CALL: "Response.aiter_raw", schema.FOR_PACKAGE: "httpx", schema.FOR_STEP: schema.STEP_BODY}
+    picture = """
+    server GET          |--------------------|
+    task   root         |--------------------|
+    wait   w    root     |-------------------|    waker=io for=SocketStream.receive
+"""
+    found = told(picture, {"w": call, "root": {schema.FIRST_BYTE_NS: first_ms * MS} if first_ms else {}})
+    assert says in found.remedy
 
 
 @pytest.mark.parametrize(("package", "is_told"), [("redis", True), ("", False)])
