@@ -30,12 +30,18 @@ def answers(group: Group) -> Iterator[Pattern]:
     if held > NAGLE_SHARE * len(requests):
         yield Pattern(Situation.NAGLE, None, {"answers": held})
     rest_ns = requests["wall_ns"] - requests["first_byte_ns"]
-    is_stream = (requests["first_byte_ns"] > 0) & (rest_ns > STREAM_SHARE * requests["wall_ns"])
+    is_stream = in_parts(requests)
     if is_stream.sum() > STREAM_SHARE * len(requests):
         own = weights[is_stream]
         first, rest = (percentiles(of[is_stream], own, (50, 99)) for of in (requests["first_byte_ns"], rest_ns))
         told = {"first_p50_ns": int(first[0]), "first_p99_ns": int(first[1]), "rest_p50_ns": int(rest[0])}
         yield Pattern(Situation.STREAMED, None, {"answers": int(is_stream.sum()), **told})
+
+
+def in_parts(requests: pd.DataFrame) -> "pd.Series[bool]":
+    """Return whose answers took much of their time between the first part and the last."""
+    rest_ns = requests["wall_ns"] - requests["first_byte_ns"]
+    return (requests["first_byte_ns"] > 0) & (rest_ns > STREAM_SHARE * requests["wall_ns"])
 
 
 def _failures(group: Group, failed: "pd.Series[bool]", status: "pd.Series[str]") -> Iterator[Pattern]:

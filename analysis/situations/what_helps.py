@@ -255,6 +255,8 @@ HAND_BACK_LESS: Final = (
     "Let {job} give back less: what its caller needs (a sum, a page, the bytes of the answer), or where it lies (a file, "
     "multiprocessing.shared_memory): all objects of a result are made anew here, and meanwhile nothing else runs Python."
 )
+USE_PARTS: Final = ", or use its parts as they come (the client's stream), where the other side cannot make it faster"
+PASSED_ON: Final = ". Its parts are passed on as they come: the other side sets this pace"
 LESS_PYTHON: Final = (
     "Have {culprit} compute less Python at a time (vectorise, cache, batch), or move it to a process: in whatever thread "
     "it runs, nothing else can run Python meanwhile. Fewer threads that compute at once shorten this wait, too."

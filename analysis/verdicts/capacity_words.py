@@ -6,7 +6,7 @@ from whywait.analysis.capacity.demand import HELD_BY_OTHERS, Resource
 from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
 from whywait.analysis.situations.what_helps import GIVEN, LIMITS, look_up
 from whywait.analysis.text import amount
-from whywait.tracer.schema import OF_THREAD
+from whywait.tracer.schema import OF_THREAD, SEMAPHORE
 
 _ALIKE: Final = 0.1
 _OTHERS: Final = 0.1  # of what is used: so much by work of no request is said
@@ -91,6 +91,8 @@ def _needs(one: ProcessCapacity, limit: Use) -> str:
     """Of requests that differ, their mean, too: what a process can serve follows from that. Where only
     those who wait are recorded, the holder is not known: it may be another request's, or work of none."""
     if limit.resource in HELD_BY_OTHERS:
+        if SEMAPHORE in limit.name:  # how many have it at once is not known
+            return f"it lets one go on each {amount(limit.demand_ns)} on average"
         return f"held for {amount(limit.demand_ns)} per request on average"
     of_heaviest, it = one.heaviest_ns or limit.demand_ns, _IT.get(limit.resource, "it")
     if abs(of_heaviest - limit.demand_ns) <= _ALIKE * limit.demand_ns:

@@ -116,6 +116,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself{per_object}.{pace}"),
+    ((Cause.LOCK_WAIT,), Situation.HOLDERS_COMPUTE,
+     "Hold the lock for a shorter time: code computes under it ({doing}). Do that before or after it, or split it: one lock, or one "
+     "of what it guards (a model, a parser), for each thread or object."),
     ((Cause.CONNECTION_WAIT,), Situation.HELD_AFTERWARDS,
      "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
      "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),
@@ -145,8 +148,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "{once}."),
     ((Cause.AWAIT_IO,), Situation.LARGE_ANSWER,
-     "The answer has begun, and its body takes this long: ask for less (fields, pages, compression), or use its parts as they "
-     "come (the client's stream), where the other side cannot make it faster."),
+     "The answer has begun, and its body takes this long: ask for less (fields, pages, compression){use}."),
     ((Cause.AWAIT_IO,), Situation.DATABASE,
      "The database takes this long: look at the statement's plan (EXPLAIN), at how much it returns (pages, sums), and whether it waits "
      "for a lock, as of a row that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside{deadlock}."),

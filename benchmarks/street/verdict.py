@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from benchmarks.street.contract import Program
 from benchmarks.street.perform import Performance
+from whywait.tracer.schema import PICKLING, UNPICKLING
 
 WITHIN: Final = 0.10
 AT_LEAST_MS: Final = 1.0
@@ -76,10 +77,11 @@ def _faults(program: Program, reason: dict[str, Any] | None, truth_ms: float) ->
 
 
 def _culprit(program: Program, reason: dict[str, Any]) -> bool:
-    """The user's function by its name, and a line that leads there; where none is to blame, no code of the user's."""
+    """The user's function by its name, or what is done for it, and a line that leads there; where none is to blame, no code
+    of the user's."""
     if not program.culprit:
         return not str(reason["file"]).endswith(program.path.name)
-    name = str(reason["culprit"]).removesuffix("()")
+    name = str(reason["culprit"]).removesuffix("()").removeprefix(UNPICKLING).removeprefix(PICKLING)
     return (
         (name == program.culprit or name.endswith(f".{program.culprit}"))
         and str(reason["file"]).endswith(program.path.name)

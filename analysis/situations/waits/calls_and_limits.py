@@ -12,11 +12,14 @@ from whywait.analysis.capacity.contention import in_batches
 from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
+from whywait.analysis.situations.answers import in_parts
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
 from whywait.analysis.situations.what_helps import (
     CHILD,
     DEADLOCK,
+    PASSED_ON,
+    USE_PARTS,
     awaited_instead,
     called,
     in_thread,
@@ -156,11 +159,16 @@ def rate_limits(group: Group) -> Iterator[Pattern]:
 def time_limits(group: Group) -> Iterator[Pattern]:
     """Yield for each cause the time limits that ended most of its time: what was waited for did not come, or a task that
     serves requests lets time pass to collect more of them."""
-    for cause in group.significant_of(*_LIMITED):
+    if not (causes := group.significant_of(*_LIMITED)):
+        return
+    spans = group.own_spans
+    fired = {*attribute(spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER], schema.ACTIVITY)}
+    for cause in causes:
         own = group.of(cause)
-        tasks = (group.attributes.get(key, {}) for key in own["activity_id"])
+        tasks = [group.attributes.get(key, {}) for key in own["activity_id"]]
         limited = [
-            is_limit(found) or _is_cut(found, task) for found, task in zip(group.attributes_of(own), tasks, strict=True)
+            is_limit(found) or (task.get(schema.SPAWNED_BY) in fired and _is_cut(found, task))
+            for found, task in zip(group.attributes_of(own), tasks, strict=True)
         ]
         ended = own.loc[limited]
         if ended["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
@@ -245,6 +253,7 @@ def awaited_answers(group: Group) -> Iterator[Pattern]:
         made = own.loc[[found.get(schema.FOR_STEP) in schema.STEPS_TO_CONNECT for found in group.attributes_of(own)]]
         anew = made["request_id"].nunique() >= MIN_HELD * len(group.requests)
         found = {"how": late(longest, anew=anew), "deadlock": DEADLOCK * _looks_for_one(own)}
+        found["use"] = PASSED_ON if in_parts(group.requests).mean() >= MIN_HELD else USE_PARTS
         yield Pattern(Situation(str(kind)), Cause.AWAIT_IO, found)
 
 
@@ -297,7 +306,8 @@ def _task(attributes: dict[str, Any]) -> str:
 
 
 def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
-    """A wait for a limit in the task of a `wait_for` (before Python 3.12), which its time limit cancelled."""
+    """A wait for a limit in a task that who began it cancelled: of a `wait_for` (before Python 3.12) after its time limit, or of
+    a server, whose client has gone."""
     by = attributes.get(schema.WAKER_SPAN_ID)
     cut = task.get(schema.OUTCOME) == schema.OUTCOME_CANCELLED and by == task.get(schema.SPAWNED_BY)
     return cut and awaits(attributes, schema.FOR_HELD)

@@ -129,8 +129,7 @@ def _let_go(spans: pd.DataFrame) -> dict[int, set[str]]:
     """The traces whose long waits for a database ended together, by when: none of them had what the others waited for."""
     asks = spans[attribute(spans, schema.FOR_PACKAGE).str.match(schema.PACKAGE_DATABASE)]
     asks = asks[asks["end_ns"] - asks["start_ns"] >= _AFTER_NS]
-    found: dict[int, set[str]] = asks["trace_id"].groupby(asks["end_ns"] // _AFTER_NS).agg(set).to_dict()
-    return found
+    return {int(str(at)): {*traces} for at, traces in asks["trace_id"].groupby(asks["end_ns"] // _AFTER_NS)}
 
 
 def _in_turn(attributes: dict[str, Any]) -> bool:

@@ -128,11 +128,16 @@ wait   w    root |----------------------|  type=loop_busy
     assert sentence(found).startswith("Nothing is near its limit")
 
 
-@pytest.mark.parametrize(("locks", "is_limit"), [(1, True), (3, False)])
-def test_one_lock_of_several_with_a_name_is_no_limit_of_all(locks: int, *, is_limit: bool) -> None:
-    """As a lock for each user."""
+@pytest.mark.parametrize(
+    ("kind", "locks", "is_limit", "says"),
+    [("Lock", 1, True, "held for"), ("Lock", 3, False, ""), ("Semaphore", 1, True, "it lets one go on each")],
+)
+def test_one_lock_of_several_with_a_name_is_no_limit_of_all(
+    kind: str, locks: int, says: str, *, is_limit: bool
+) -> None:
+    """As a lock for each user. A semaphore is held by several at once, for longer than until the next goes on."""
     at = {
-        schema.FOR: "Lock.acquire",
+        schema.FOR: f"{kind}.acquire",
         schema.FOR_MODULE: "asyncio.locks",
         schema.CODE_FILE: "/srv/a.py",
         schema.CODE_LINE: 3,
@@ -148,7 +153,8 @@ wait   w    root |----------------------|
         {**found, schema.LOCK_ID: next(numbers)} if schema.FOR in found else found for found in spans["attributes"]
     ]
     (found,) = capacity(analyze(spans))
-    assert (found.limit is not None and found.limit.name.startswith("Lock.acquire")) is is_limit
+    assert (found.limit is not None and found.limit.name.startswith(f"{kind}.acquire")) is is_limit
+    assert says in sentence(found)
 
 
 @pytest.mark.parametrize(("cpu_ms", "gil_ms"), [(3, 18), (9, 13)])

@@ -294,7 +294,12 @@ def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
     ("wait", "held", "wanted", "words"),
     [
         (schema.WAIT_LOCK, WAITING, "lock_wait/holders_wait", "Do not wait while the lock is held"),
-        (schema.WAIT_LOCK, "cpu=9", "lock_wait", "Hold the lock for a shorter time"),
+        (
+            schema.WAIT_LOCK,
+            "cpu=9",
+            "lock_wait/holders_compute",
+            "Hold the lock for a shorter time: code computes under it.",
+        ),
         (schema.WAIT_LOGGING, WAITING, "logging_wait/holders_wait", "one lock per object"),
         (schema.WAIT_CONNECTION, "cpu=9", "connection_wait/holders_compute", "give a connection back before that"),
         (schema.WAIT_CONNECTION, WAITING, "connection_wait/holders_wait", "if the server accepts more"),
@@ -1091,6 +1096,20 @@ def test_the_parts_of_one_answer_are_no_calls_one_after_another(step: str, *, is
     assert ("waiting for AsyncClient.get (httpx): body of the answer, in fetch" in found.text) is not is_serial
 
 
+@pytest.mark.parametrize(
+    ("first_ms", "says"), [(0, "use its parts as they come"), (9, "the other side sets this pace")]
+)
+def test_who_passes_parts_on_already_is_not_told_to(first_ms: int, says: str) -> None:
+    call = {schema.FOR_CALL: "Response.aiter_raw", schema.FOR_PACKAGE: "httpx", schema.FOR_STEP: schema.STEP_BODY}
+    picture = """
+    server GET          |--------------------|
+    task   root         |--------------------|
+    wait   w    root     |-------------------|    waker=io for=SocketStream.receive
+"""
+    found = told(picture, {"w": call, "root": {schema.FIRST_BYTE_NS: first_ms * MS} if first_ms else {}})
+    assert says in found.remedy
+
+
 @pytest.mark.parametrize(("package", "is_told"), [("redis", True), ("", False)])
 def test_many_calls_of_one_library_one_after_another_are_round_trips(package: str, *, is_told: bool) -> None:
     begin = 2
@@ -1242,6 +1261,15 @@ def test_a_limit_that_a_time_limit_ended_in_a_task_of_its_own(
     assert ("after an error too (`async with`" in found.remedy) is (cause is Cause.LIMITER_WAIT)
     if outcome == "ok":  # as under a shield: it goes on
         assert "What is awaited in charge (srv/app.py:9), reserve (srv/app.py:3), does not come" in found.remedy
+
+
+def test_a_place_of_a_client_that_has_gone_was_ended_by_no_time_limit() -> None:
+    """Its server's task group cancels the task that streams the answer: no timer of the service's fired."""
+    at = {schema.CODE_FUNCTION: "tokens", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    place = {**at, schema.FOR: "Semaphore.acquire", schema.FOR_MODULE: "asyncio.locks"}
+    picture = CUT.replace("waker=timer for=wait_for", "waker=io for=receive")
+    found = told(picture, {"inner": {schema.OUTCOME: "cancelled"}, "outer": at, "place": place})
+    assert Situation.TIME_LIMIT not in kinds(found)
 
 
 @pytest.mark.parametrize(("awaited", "is_signal"), [("Barrier.wait", True), ("Condition.wait", False)])
