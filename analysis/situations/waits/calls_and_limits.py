@@ -203,7 +203,10 @@ def signals(group: Group) -> Iterator[Pattern]:
         if len(group.most_of(cause, partial(awaits, pattern=given))):
             yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
     there = {stands_in(one) for one in group.attributes_of(group.of(Cause.AWAIT_IO)) if one.get(schema.WAKER_TRACE_ID)}
-    later = lambda one: bool(one.get(schema.WAKER_TRACE_ID)) or (is_limit(one) and stands_in(one) in there)  # noqa: E731
+
+    def later(one: dict[str, Any]) -> bool:
+        return bool(one.get(schema.WAKER_TRACE_ID)) or (is_limit(one) and stands_in(one) in there)
+
     if len(group.most_of(Cause.AWAIT_IO, later)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": _comer(group) or _who(group, Cause.AWAIT_IO)})
     if len(group.most_of(Cause.AWAIT_IO, waits_for_news)):

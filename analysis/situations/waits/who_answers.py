@@ -76,10 +76,7 @@ def rows_held(group: Group) -> Iterator[Pattern]:
     if waits.empty:
         return
     roots, let_go = group.spans.once(_roots), group.spans.once(_let_go)
-    names, (ends, starts, traces) = (
-        roots["of"].tolist(),
-        (roots[key].to_numpy() for key in ("end_ns", "start_ns", "trace_id")),
-    )
+    names, ends, starts, traces = (roots[key].to_numpy() for key in ("of", "end_ns", "start_ns", "trace_id"))
     ended: Counter[str] = Counter()
     by_chance, others = 0, set()
     for trace, start, end, ns in waits[["trace_id", "start", "end", "ns"]].to_numpy().tolist():
