@@ -163,8 +163,10 @@ def test_what_a_library_computes_in_a_greenlet_is_the_users(traced_to: Begin) ->
     async def load(session: Session) -> int:
         began_ns = time.perf_counter_ns()
         found = await greenlet_spawn(session.scalars(sqlalchemy.select(Article)).all)
+        rows = len(found)
+        del found  # which takes its time, too
         took_ns[0] = time.perf_counter_ns() - began_ns
-        return len(found)
+        return rows
 
     engine = sqlalchemy.create_engine("sqlite://")
     Base.metadata.create_all(engine)

@@ -350,7 +350,7 @@ class Request:
                 activity.spawner = activity.loop = None
                 if type(activity) is Job and activity.pool is not None and activity.pool.last_job is activity:
                     activity.pool.last_job = None
-        self.activities, self.phases, self.tasks = untracked([]), untracked([]), {}
+        self.activities, self.phases, self.tasks = untracked([]), untracked([]), untracked({})
         self.loop = self.root_task = self.ingress = self.server = None
         if self.own_span is not None:
             self.own_span.forget()
