@@ -179,6 +179,7 @@ def test_what_a_library_computes_in_a_greenlet_is_the_users(traced_to: Begin) ->
         asyncio.run(load(session))
         gc.unfreeze()
         traced.stop()
+    engine.dispose()
     ran = [name for one in traced.of_kind("block") for name in one["ran.names"] or ()]
     assert {*ran} == {load.__qualname__}
     found = analysis.analyze(traced.output).culprits
