@@ -125,9 +125,7 @@ class Group:
     significant: tuple[Cause, ...]  # largest first
     causes: pd.DataFrame  # CAUSE_COLUMNS
     culprits: pd.DataFrame  # CULPRIT_COLUMNS
-    stopped: Mapping[
-        Any, pd.DataFrame
-    ]  # the same of all endpoints, of waits for what computed, by culprit and its file
+    stopped: Mapping[Any, pd.DataFrame]  # of all endpoints, waits for what computed, by culprit and its file
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
     holders: Holders  # of all endpoints

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 Found = TypeVar("Found")
 
@@ -41,10 +40,9 @@ class ByTrace:
         return trace_id in self._rows
 
     @cached_property
-    def _rows(self) -> dict[Any, NDArray[np.intp]]:
-        codes, ids = pd.factorize(self.all["trace_id"])
-        rows = np.argsort(codes, kind="stable")
-        return dict(zip(ids, np.split(rows, np.searchsorted(codes[rows], np.arange(1, len(ids)))), strict=True))
+    def _rows(self) -> dict[Any, Any]:  # arrays of positions
+        found: dict[Any, Any] = self.all.groupby("trace_id", sort=False).indices
+        return found
 
     @cached_property
     def _ids(self) -> "pd.Index[str]":
