@@ -99,7 +99,7 @@ class Recorder:
                 self.gave_way(next(iter(self._give_way.values())))
             self._give_way[id(request)] = request
         self.open[id(request)] = request
-        if self.sampler is not None:
+        if self.sampler is not None and len(self.open) == 1:
             self.sampler.tell_open(0)
         self.work_goes_on()
         if self.gates is not None and request.own_span is None:
@@ -126,7 +126,8 @@ class Recorder:
         Never blocks; drops and counts when the exporter lags. A request that began in the parent of a forked
         process is reported by the parent.
         """
-        self._give_way.pop(id(request), None)
+        if self._give_way:
+            self._give_way.pop(id(request), None)
         if self.open.pop(id(request), None) is None:
             return
         if not self.open:

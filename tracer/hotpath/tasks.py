@@ -81,6 +81,11 @@ def name_task(activity: Activity, coroutine: Any) -> None:
 
 
 def _named(coroutine: Any) -> tuple[str, CodeType | None]:
+    if type(coroutine) is CoroutineType:  # as most; read here, since each request pays it
+        plain, recorder = coroutine.cr_code, recorders.active
+        is_wrapper = recorder is not None and id(plain) in recorder.wrappers
+        if not is_wrapper and not plain.co_flags & CO_NESTED and coroutine.__qualname__:
+            return coroutine.__qualname__, plain
     coroutine = _behind(coroutine)
     code = coroutine_code(coroutine) or code_of(coroutine)
     if type(coroutine) is CoroutineType and code is not None and code.co_flags & CO_NESTED:

@@ -150,7 +150,9 @@ class Keeper:
         return _DROPPED
 
     def _keeps(self, draws: str, endpoint: str, probability: float) -> bool:
-        return self._of_endpoint(self._draws[draws], endpoint, EvenDraws, self._random).keeps(probability)
+        known = self._draws[draws]
+        found = known.get(endpoint) or self._of_endpoint(known, endpoint, EvenDraws, self._random)
+        return found.keeps(probability)
 
     def _below_ceiling(self, endpoint: str, why: str, share: float) -> Decision:
         if self._most:

@@ -193,20 +193,24 @@ class SamplerProcess:
         if now_ns - before_ns < _REPORT_NS or memory is None:
             return
         self._busy_ns = now_ns
-        with suppress(OSError, ValueError):  # it has just been closed
+        try:
             thread_records.BUSY.pack_into(memory, thread_records.BUSY_AT, now_ns)
             if now_ns - before_ns > thread_records.REST_NS // 2 and self._input.is_ours():
                 os.write(self._input.fd, b"w")
+        except (OSError, ValueError):  # it has just been closed
+            return
 
     def tell_open(self, idle_ns: int) -> None:
         """Report since when no request is open, or 0: one is. Any thread may call it, at each request."""
         memory = self._memory
         if memory is None:
             return
-        with suppress(OSError, ValueError):  # it has just been closed
+        try:
             thread_records.BUSY.pack_into(memory, thread_records.IDLE_AT, idle_ns)
             if not idle_ns and memory[thread_records.ASLEEP_AT] and self._input.is_ours():
                 os.write(self._input.fd, b"w")
+        except (OSError, ValueError):  # it has just been closed
+            return
 
     def woke(self, thread_id: int) -> None:
         """Report that a thread begins to work, first or after an idle time: the next sweep samples it. Any thread may call it."""

@@ -55,7 +55,7 @@ int leave(PyObject *token) {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *request, *span;
+    PyObject *request, *span, *failed;
     PyObject *token, *parent; /* NULL: it is not entered */
     int64_t start_ns;
 } Operation;
@@ -80,11 +80,11 @@ static PyObject *stamped_span(PyObject *request, PyObject *title, PyObject *give
     return span;
 }
 
-/* `operation(request, title, attributes)` */
+/* `operation(request, title, attributes, failed)` */
 PyObject *operation(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     (void)self;
-    if (count != 3 || !is_a(args[0], py_Request)) {
-        PyErr_SetString(PyExc_TypeError, "a request, a title and attributes are needed");
+    if (count != 4 || !is_a(args[0], py_Request)) {
+        PyErr_SetString(PyExc_TypeError, "a request, a title, attributes and a function are needed");
         return NULL;
     }
     PyObject *span = stamped_span(args[0], args[1], args[2]);
@@ -95,6 +95,7 @@ PyObject *operation(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     }
     made->request = Py_NewRef(args[0]);
     made->span = span;
+    made->failed = Py_NewRef(args[3]);
     made->token = made->parent = NULL;
     made->start_ns = 0;
     PyObject_GC_Track(made);
@@ -145,8 +146,10 @@ static int keep_operation(Operation *one, int64_t end_ns) {
 
 static PyObject *operation_exit(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     Operation *one = (Operation *)self;
-    (void)args, (void)count;
     int64_t end_ns = monotonic_ns();
+    PyObject *what[] = {one->span, count ? args[0] : Py_None, count > 1 ? args[1] : Py_None, count > 2 ? args[2] : Py_None};
+    if (what[1] != Py_None && call_python(one->failed, what, 4) < 0 && report("fastapi") < 0)
+        return NULL;
     if (one->token != NULL && one->parent != NULL && (leave(one->token) < 0 || keep_operation(one, end_ns) < 0) &&
         report("fastapi") < 0)
         return NULL;
@@ -159,6 +162,7 @@ static int operation_traverse(PyObject *self, visitproc visit, void *arg) {
     Operation *one = (Operation *)self;
     Py_VISIT(one->request);
     Py_VISIT(one->span);
+    Py_VISIT(one->failed);
     Py_VISIT(one->token);
     return 0;
 }
@@ -168,6 +172,7 @@ static void operation_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     Py_DECREF(one->request);
     Py_DECREF(one->span);
+    Py_DECREF(one->failed);
     Py_XDECREF(one->token);
     Py_XDECREF(one->parent);
     PyObject_GC_Del(self);

@@ -134,7 +134,8 @@ def end_request(
 ) -> None:  # fmt: skip
     """The window has ended, now or at `end_ns`. `name`, `error` (its type, or the status) and `attributes` are those of
     the span that the request gets if nobody made one; attributes that are a function are asked for at once, if it is kept."""
-    leave(request, end_ns or perf_counter_ns())
+    if request.open:
+        leave(request, end_ns or perf_counter_ns())
     written_ns, own = request.end_ns, request.own_span
     if end_ns > written_ns:  # the response was on its way
         request.end_ns = request.root.end_ns = end_ns

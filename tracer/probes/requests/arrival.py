@@ -141,7 +141,10 @@ def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arri
 def open_http(arrival: Arrival, headers: Iterable[tuple[bytes, bytes]]) -> Request | None:
     """Open a server's request in this task, with what its headers, in lower case, say of its caller and a proxy before;
     None inside an open request, and without a session."""
-    found = {key: value for key, value in headers if key in WANTED}
+    found: dict[bytes, bytes] = {}
+    for key, value in headers:  # a comprehension is a call more before Python 3.12
+        if key in WANTED:
+            found[key] = value
     if not found:
         return open_request(arrival)
     arrival, ahead_ns = behind_proxy(arrival, found)

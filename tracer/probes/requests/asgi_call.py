@@ -11,7 +11,7 @@ from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.probes.requests.work import Arrivals, Work, begin, call_messages, call_whole, end_handshake
-from whywait.tracer.records.request import Unit
+from whywait.tracer.records.request import Unit, made
 from whywait.tracer.redaction.paths import path_without_tokens
 
 
@@ -87,18 +87,17 @@ def about_http(args: Any, _: Any) -> Unit:
     return about_scope(scope, response.status)._replace(code=endpoint_code(scope))
 
 
-def about_scope(scope: Any, status: int) -> Unit:
-    """The unit of an HTTP scope; `status` is 0 where nothing was answered."""
-    route = route_of(scope)
+def about_scope(scope: Any, status: int, name: str = "") -> Unit:
+    """The unit of an HTTP scope; `status` is 0 where nothing was answered; `name`: what its framework calls it."""
     error = str(status) if status >= 500 else ""
-    name = " ".join(filter(None, (scope.get("method"), route or scope.get("path")))) or "HTTP"
-    return Unit(name, error, partial(_attributes, scope, status, route))
+    name = name or " ".join(filter(None, (scope.get("method"), route_of(scope) or scope.get("path")))) or "HTTP"
+    return made(Unit, (name, error, partial(_attributes, scope, status), None))
 
 
-def _attributes(scope: Any, status: int, route: str) -> Mapping[str, Any]:
+def _attributes(scope: Any, status: int) -> Mapping[str, Any]:
     """After the semantic conventions; asked for of a request that is kept."""
     known = http_attributes(
-        scope.get("method", ""), scope.get("path", ""), route, status, scope.get("scheme") or "http"
+        scope.get("method", ""), scope.get("path", ""), route_of(scope), status, scope.get("scheme") or "http"
     )
     query = scope.get("query_string", b"").decode("latin-1")
     found = {"network.protocol.version": scope.get("http_version"), "url.query": query, **_asked_for(scope)}

@@ -9,12 +9,14 @@ a logger or a propagator of its own keeps FastAPI's telemetry as it is.
     the response is written: its name and attributes are read from the `Stamped` one
 """
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import fields
 from time import perf_counter_ns
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Final
 
 from opentelemetry import _logs, metrics, propagate, trace
@@ -23,7 +25,7 @@ from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.otel_context import Stamped, current_span_id, enter, leave
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.core import operation
-from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import ACTIVITY
@@ -74,7 +76,9 @@ def stamp(method: str = "") -> tuple[Request, Stamped] | None:
 def _patched(owner: Any) -> Undo | None:
     asgi = sys.modules[owner.__module__]
     parts = [getattr(asgi, one, None) for one in _PARTS] + [getattr(owner, "_get_tracer", None)]
-    if None in parts or {one.name for one in fields(asgi._RequestTelemetry)} != _KNOWN:
+    api = sys.modules.get(getattr(asgi._RequestTelemetry, "__module__", "")) if None not in parts else None
+    operations = getattr(api, "_traced_operation", None)
+    if operations is None or {one.name for one in fields(asgi._RequestTelemetry)} != _KNOWN:
         return None  # a version that is not known makes its spans itself
     plain, silence = owner.__call__, _Silence()
 
@@ -92,6 +96,7 @@ def _patched(owner: Any) -> Undo | None:
 
     patches = Patches()
     patches.replace(owner, "__call__", __call__)
+    patches.replace(api, "_traced_operation", _stamping(operations))
     return patches.undo
 
 
@@ -163,28 +168,61 @@ class _Raised(list[BaseException]):
 
 
 class _Operations:
-    """Stands for the tracer of FastAPI's operation spans."""
+    """Stands for the tracer of FastAPI's operation spans, which the SDK makes after the response, of a background task."""
 
-    __slots__ = ("_native", "_request")
+    __slots__ = ("_native", "request")
 
     def __init__(self, native: Any, request: Request) -> None:
-        self._native, self._request = native, request
+        self._native, self.request = native, request
 
-    def start_as_current_span(self, name: str, attributes: Any = None, **settings: Any) -> Any:
-        """Return the context of one operation. After the response, of a background task, the SDK makes it."""
-        if self._request.open:
-            return _operation(self._request, name, attributes)
+    def start_as_current_span(self, name: str, **settings: Any) -> Any:
         tracer = self._native._get_tracer(provider=trace.get_tracer_provider())
-        return tracer.start_as_current_span(name, attributes=attributes, **settings)
+        return tracer.start_as_current_span(name, **settings)
+
+
+def _stamping(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """FastAPI's operation of a request that is open is stamped, without its generator around a generator."""
+
+    @functools.wraps(plain)
+    def _traced_operation(*, request_telemetry: Any, name: str, function: Any) -> Any:
+        tracer = request_telemetry.tracer
+        if type(tracer) is not _Operations or not tracer.request.open:
+            return plain(request_telemetry=request_telemetry, name=name, function=function)
+        attributes = None
+        if function is not None:
+            module = getattr(function, "__module__", type(function).__module__)
+            attributes = {
+                "code.function.name": f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+            }
+        return _operation(tracer.request, f"fastapi.{name}", attributes, failed)
+
+    def failed(span: Stamped, *error: Any) -> None:
+        """FastAPI itself says which errors are failures, on the span that it takes for a new one."""
+        name = span.name.removeprefix("fastapi.")
+        about = plain(request_telemetry=SimpleNamespace(tracer=_Given(span)), name=name, function=None)
+        about.__enter__()
+        about.__exit__(*error)
+
+    return _traced_operation
+
+
+class _Given:
+    """Stands for a tracer whose next span is there."""
+
+    def __init__(self, span: Stamped) -> None:
+        self._span = span
+
+    def start_as_current_span(self, *_: Any, **__: Any) -> Any:
+        return nullcontext(self._span)
 
 
 class _Operation:
     """One operation: its span is current in it."""
 
-    __slots__ = ("_parent_id", "_request", "_span", "_start_ns", "_token")
+    __slots__ = ("_failed", "_parent_id", "_request", "_span", "_start_ns", "_token")
 
-    def __init__(self, request: Request, title: str, attributes: Any) -> None:
-        self._request = request
+    def __init__(self, request: Request, title: str, attributes: Any, failed: Callable[..., None]) -> None:
+        self._request, self._failed = request, failed
         self._span = Stamped(
             request.trace_id, new_span_id(), request.sampled_flags, request.trace_state, title, attributes
         )
@@ -195,8 +233,12 @@ class _Operation:
         self._start_ns = perf_counter_ns()
         return self._span
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         end_ns, span, own = perf_counter_ns(), self._span, self._request.own_span
+        if kind is not None:
+            safely(name, self._failed, span, kind, error, traceback)
         leave(self._token)
         if own is not None and self._request.activities and self._request.take():
             ids = span.span_id, self._parent_id

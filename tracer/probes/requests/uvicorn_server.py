@@ -21,7 +21,7 @@ from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_more, reading
 from whywait.tracer.probes.requests.asgi_call import about_scope, endpoint_code
 from whywait.tracer.probes.requests.egress import Unsent, leave_kernel
-from whywait.tracer.probes.requests.tcp_info import waits_for_acknowledgement
+from whywait.tracer.probes.requests.tcp_info import not_sent_bytes, waits_for_acknowledgement
 from whywait.tracer.probes.response_headers import with_headers
 from whywait.tracer.records.request import Unit
 from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ
@@ -173,14 +173,18 @@ class _Cycle:
 
     def is_written(self, now: int) -> None:
         """The kernel has all of the response, or almost."""
-        request, connections, protocol = self._request, self._connections, self._protocol()
+        request, connections, transport = self._request, self._connections, self._cycle.transport
+        if now == request.end_ns and not not_sent_bytes(transport.get_extra_info("socket")):  # as most
+            self._finish(now)
+            return
+        protocol = self._protocol()
         nagle = protocol in connections.with_nagle
 
         def ended(sent_ns: int) -> None:
             connections.unsent.pop(protocol, None)
             self._finish(sent_ns)
 
-        left = leave_kernel(request, self._cycle.transport, now, connections.send_site, ended, nagle=nagle)
+        left = leave_kernel(request, transport, now, connections.send_site, ended, nagle=nagle)
         if left is not None:
             connections.unsent[protocol] = left
 
@@ -192,11 +196,12 @@ class _Cycle:
         return about_scope(self._scope, self._status)._replace(code=endpoint_code(self._scope))
 
     def _finish(self, end_ns: int = 0) -> None:
-        root = self._request.root
-        root.code = endpoint_code(self._scope) or root.code  # else of no use: uvicorn's own
-        if self._request.own_span is None:
-            end_request(self._request, end_ns=end_ns)
+        request, scope = self._request, self._scope
+        root, own = request.root, request.own_span
+        root.code = endpoint_code(scope) or root.code  # else of no use: uvicorn's own
+        if own is None:
+            end_request(request, end_ns=end_ns)
             return
         status = self._status or (500 if self._cycle.response_complete else 0)  # uvicorn's own answer to an exception
-        unit = about_scope(self._scope, status)
-        end_request(self._request, unit.name, unit.error, unit.attributes, end_ns)
+        unit = about_scope(scope, status, own.stamped.name if own.stamped is not None else "")
+        end_request(request, unit.name, unit.error, unit.attributes, end_ns)
