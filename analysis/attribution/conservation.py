@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from whywait.analysis.grouped import columns
+
 
 class ConservationError(AssertionError):
     """Rows leave a gap in their request, or overlap: a bug in the analysis, never bad input."""
@@ -21,7 +23,7 @@ def check_conservation(requests: pd.DataFrame, causes: pd.DataFrame) -> None:
         raise ConservationError("a row is empty, or its amount is not its length")
     if not (start[1:] == end[:-1])[same].all():
         raise ConservationError("rows of a request overlap or leave a gap")
-    found = by_request.agg(first=("start_ns", "min"), last=("end_ns", "max"), total=("amount_ns", "sum"))
+    found = columns(by_request, first=("start_ns", "min"), last=("end_ns", "max"), total=("amount_ns", "sum"))
     wanted = requests.loc[requests["wall_ns"] > 0].set_index(key)
     both = wanted.join(found, how="outer")
     whole = (both["first"] == both["start_ns"]) & (both["last"] == both["end_ns"]) & (both["total"] == both["wall_ns"])

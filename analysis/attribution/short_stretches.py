@@ -12,6 +12,7 @@ import pandas as pd
 from whywait.analysis.attributes import objects
 from whywait.analysis.attribution.culprit_names import in_library, is_middlewares, is_users
 from whywait.analysis.causes import NUMBER, Cause
+from whywait.analysis.grouped import columns
 from whywait.analysis.path.segments import Segments
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts
 from whywait.tracer import schema
@@ -72,7 +73,7 @@ def name_by_waits(spans: SpanTable, request_rows: Ints, table: pd.DataFrame) -> 
     places = {name: objects(spans.values(waits, one)) for name, one in zip(_NAME, _CODE, strict=True)}
     key = owners.map(dict(zip(rows.tolist(), keys, strict=True)))
     known = pd.DataFrame({"key": key, **places, "ns": spans.end[waits] - spans.start[waits]})
-    sums = known.groupby(["key", "culprit", "file"], as_index=False).agg(line=("line", "first"), ns=("ns", "sum"))
+    sums = columns(known.groupby(["key", "culprit", "file"]), line=("line", "first"), ns=("ns", "sum")).reset_index()
     chief = sums.sort_values("ns", ascending=False).drop_duplicates("key").set_index("key")
     at, keys = (one[np.isin(keys, chief.index.to_numpy(dtype=object))] for one in (at, keys))
     named = table.copy()
@@ -90,7 +91,7 @@ def _places(function: Texts, file: Texts, line: Texts) -> Texts:
 def _shares(known: pd.DataFrame) -> pd.DataFrame:
     """Of each endpoint or job's function with enough samples: what it ran, with their shares and the sums of these so far."""
     known = known[known.groupby("key")["ns"].transform("size") >= _LEAST_SAMPLES]
-    sums = known.groupby(["key", "culprit", "file"], as_index=False).agg(line=("line", "first"), ns=("ns", "sum"))
+    sums = columns(known.groupby(["key", "culprit", "file"]), line=("line", "first"), ns=("ns", "sum")).reset_index()
     sums = sums.sort_values("ns", ascending=False).groupby("key").head(_MOST_NAMES)
     share = sums["ns"] / sums.groupby("key")["ns"].transform("sum")
     return sums.drop(columns="ns").assign(share=share, upto=share.groupby(sums["key"]).cumsum())

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from whywait.analysis.causes import NO_CULPRIT
 from whywait.analysis.figures.look import TEXT, escaped, styled
+from whywait.analysis.grouped import columns
 from whywait.analysis.measure.weights import weighted
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import amount, counted, place
@@ -19,7 +20,7 @@ def culprits_and_victims(analysis: Analysis) -> go.Figure:
     keys = ["cause", "culprit", "culprit_file"]
     worst = named.groupby(keys)["ns"].sum().sort_values(ascending=False).head(SHOWN)
     victims = list(named.groupby("endpoint")["ns"].sum().sort_values(ascending=False).index)
-    cells = named.groupby([*keys, "endpoint"]).agg(ns=("ns", "sum"), requests=("request_id", "nunique"))
+    cells = columns(named.groupby([*keys, "endpoint"]), ns=("ns", "sum"), requests=("request_id", "nunique"))
     by_line = named.groupby([*keys, "culprit_line"], dropna=False)["ns"].sum().reset_index()
     line = by_line.sort_values("ns").drop_duplicates(keys, keep="last").set_index(keys)["culprit_line"]
     labels, amounts, words = [], [], []

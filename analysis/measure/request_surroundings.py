@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from whywait.analysis.grouped import columns
 from whywait.analysis.measure.selection import request_row
 from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.text import place
@@ -61,7 +62,7 @@ def path_of(analysis: Analysis, request: dict[str, Any]) -> pd.DataFrame:
     keys = ["cause", "culprit", "culprit_file"]
     change = (own[keys] != own[keys].shift()).any(axis=1).cumsum()
     longest = own.loc[own.groupby(change)["amount_ns"].idxmax()]
-    bounds = own.groupby(change).agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
+    bounds = columns(own.groupby(change), start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
     begin = int(request["start_ns"])
     return pd.DataFrame(
         {

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import NO_CULPRIT, Cause, Evidence
+from whywait.analysis.grouped import columns
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
 
 SUMMARY_COLUMNS: Final = (
@@ -52,7 +53,7 @@ def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     named = weighted(named, "ns")
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
     grouped = named.groupby(keys, dropna=False, observed=True)
-    table = grouped.agg(ns=("ns", "sum"), victims=("request_id", "nunique")).reset_index()
+    table = columns(grouped, ns=("ns", "sum"), victims=("request_id", "nunique")).reset_index()
     table = table.sort_values("ns", ascending=False).head(top).reset_index(drop=True)
     by_endpoint = named.groupby([*keys, "endpoint"], dropna=False, observed=True)["ns"].sum().reset_index()
     by_endpoint = by_endpoint.sort_values("ns", ascending=False)

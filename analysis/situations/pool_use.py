@@ -14,6 +14,7 @@ import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import (
@@ -163,12 +164,14 @@ def pool_use(analysis: Analysis) -> pd.DataFrame:
     if jobs.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     place = {"pool_file": ("pool_file", "first"), "pool_line": ("pool_line", "first")}
-    by_request = _with_pools(jobs).groupby(["endpoint", "function", "pool", "request_id"]).agg(
+    by_request = columns(
+        _with_pools(jobs).groupby(["endpoint", "function", "pool", "request_id"]),
         jobs=("jobs", "sum"), ns=("ns", "sum"), turns=("turns", "sum"), own=("own", "all"),
         weight=("weight", "first"), **place,
     )  # fmt: skip
     by_request["own"] *= by_request["weight"]
-    result = by_request.groupby(["endpoint", "function", "pool"]).agg(
+    result = columns(
+        by_request.groupby(["endpoint", "function", "pool"]),
         jobs=("jobs", "sum"), ns=("ns", "sum"), turns=("turns", "sum"), own=("own", "sum"), weight=("weight", "sum"),
         **place,
     ).reset_index()  # fmt: skip

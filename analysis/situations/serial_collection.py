@@ -16,6 +16,7 @@ from typing import Final
 
 import pandas as pd
 
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import Analysis, attribute, named_by
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.tracer import schema
@@ -44,7 +45,8 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     early = _early(spans)
     if early is None or early.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    by_collector = early.groupby(["trace_id", "collector"]).agg(
+    by_collector = columns(
+        early.groupby(["trace_id", "collector"]),
         handling=("handling", "sum"), done=("done", "min"), last_wait=("last_wait", "max"), lay=("lay", "sum"),
         job=("name", "first"),
     )  # fmt: skip
@@ -54,7 +56,9 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     weight = by_collector.index.get_level_values("trace_id").map(first["weight"].to_dict())
     by_collector["lay"] *= weight
     by_collector["gain"] *= weight
-    total = by_collector.groupby("endpoint").agg(lay_ns=("lay", "sum"), gain_ns=("gain", "sum"), job=("job", "first"))
+    total = columns(
+        by_collector.groupby("endpoint"), lay_ns=("lay", "sum"), gain_ns=("gain", "sum"), job=("job", "first")
+    )
     size = analysis.requests.groupby("endpoint")["weight"].sum().reindex(total.index)
     total[["lay_ns", "gain_ns"]] = total[["lay_ns", "gain_ns"]].div(size, axis=0)
     return total.reset_index()

@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute, attributes_of
 from whywait.analysis.text import amount, counted, place
 from whywait.tracer import schema
@@ -63,8 +64,12 @@ def held_loop(blocks: pd.DataFrame, requests: pd.DataFrame | None = None) -> pd.
     # one function is one row: not all of its blocks were sampled, and each at another line; the longest sampled tells
     known = blocks.assign(at=blocks["line"].astype(int) > 0).sort_values(["at", "ns"], ascending=False, kind="stable")
     known["file"] = known["file"].where(known["at"], known.groupby("function")["file"].transform("first"))
-    by_function = known.groupby(["function", "file", "of_request"], sort=False).agg(
-        line=("line", "first"), times=("ns", "size"), longest_ns=("ns", "max"), sum_ns=("ns", "sum")
+    by_function = columns(
+        known.groupby(["function", "file", "of_request"], sort=False),
+        line=("line", "first"),
+        times=("ns", "size"),
+        longest_ns=("ns", "max"),
+        sum_ns=("ns", "sum"),
     )
     return by_function.sort_values("sum_ns", ascending=False, kind="stable").reset_index()[list(HELD_COLUMNS)]
 

@@ -14,6 +14,7 @@ import pandas as pd
 from whywait.analysis.attribution.cause_of_segment import SHARED
 from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import CAUSES, Cause, Evidence
+from whywait.analysis.grouped import sums
 from whywait.analysis.load.files import no_collection
 from whywait.analysis.measure.felt import both_percentiles, differ
 from whywait.analysis.measure.percentile_composition import composition, rank_and_band, sample_of
@@ -273,31 +274,36 @@ def _found(group: Group) -> tuple[Pattern, ...]:
 
 
 def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], ...]:
-    sums = weighted(phases, "amount_ns").groupby("phase")["amount_ns"].sum()
-    means = sums.sort_values(ascending=False) / max(requests, 1.0)
-    named = means[(means.index != "") & (means >= PHASE_SHARE * means.sum()) & (means >= PHASE_NS)]
-    return tuple((str(name), float(ns)) for name, ns in named.head(MOST_PHASES).items())
+    found = weighted(phases, "amount_ns")
+    by_phase = sums(found["phase"], found["amount_ns"])
+    means = {str(name): float(ns) / max(requests, 1.0) for name, ns in by_phase.items()}
+    least_ns = max(PHASE_SHARE * sum(means.values()), PHASE_NS)
+    named = [one for one in means.items() if one[0] and one[1] >= least_ns]
+    return tuple(sorted(named, key=lambda one: -one[1])[:MOST_PHASES])
 
 
 def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reason:
     own = group.of(cause)
     total_ns = max(int(own["amount_ns"].sum()), 1)
-    by_detail, by_evidence = (own.groupby(key)["amount_ns"].sum() for key in ("detail", "evidence"))
-    by_place = by_detail.groupby(by_detail.index.str.removeprefix(f"{SHARED}: ")).transform("sum")
+    by_detail, by_evidence = (sums(own[key], own["amount_ns"]) for key in ("detail", "evidence"))
+    places = [str(detail).removeprefix(f"{SHARED}: ") for detail in by_detail]
+    by_place = sums(places, by_detail.values())
+    place_ns = max(by_place.values())
+    details = [detail for detail, at in zip(by_detail, places, strict=True) if by_place[at] == place_ns]
     named = group.culprits_of(cause)
     named = named[named["culprit"] != ""]
     name, file, line, part, others = "", "", None, 0.0, 0.0
     if len(named):
-        totals = named.groupby("culprit")["ns"].sum()
-        name, part = str(totals.idxmax()), float(totals.max()) / total_ns
-        file, line = _place(named[named["culprit"] == name])
+        totals = sums(named["culprit"], named["ns"])
+        name, part = max(totals, key=totals.__getitem__), float(max(totals.values())) / total_ns
+        file, line = _place(named[named["culprit"] == name], "culprit")
         others = float(named.loc[named["by_other"], "ns"].sum()) / total_ns
     if stood := _stood(group, cause):
         name, file, line = stood
     return Reason(
-        cause, group.means[cause], group.shares[cause], Evidence(str(by_evidence.idxmax())), str(by_detail[by_place == by_place.max()].idxmax()), name, file,
+        cause, group.means[cause], group.shares[cause], Evidence(max(by_evidence, key=by_evidence.__getitem__)), max(details, key=by_detail.__getitem__), name, file,
         line, min(part, 1.0), min(others, 1.0), remedy(cause, situations),
-        group.meanwhile[cause], float(by_place.max()) / total_ns,
+        group.meanwhile[cause], float(place_ns) / total_ns,
     )  # fmt: skip
 
 
@@ -310,17 +316,15 @@ def _stood(group: Group, cause: Cause) -> tuple[str, str, int | None] | None:
     if cause not in _STANDS_IN or every.empty:
         return None
     own = every[every["did"].isin(_DOES_ITSELF) & (every["stood_file"] != "") & ~every["stood_file"].map(in_library)]
-    by_name = own.groupby("stood")["ns"].sum()
-    if by_name.empty or by_name.max() < MIN_HELD * every["ns"].sum():
+    by_name = sums(own["stood"], own["ns"])
+    name = max(by_name, key=by_name.__getitem__, default="")
+    if not name or by_name[name] < MIN_HELD * every["ns"].sum():
         return None
-    name = str(by_name.idxmax())
-    at: Any = own[own["stood"] == name].groupby(["stood_file", "stood_line"], dropna=False)["ns"].sum().idxmax()
-    return name, str(at[0]), None if pd.isna(at[1]) else int(at[1])
+    return name, *_place(own[own["stood"] == name], "stood")
 
 
-def _place(chief: pd.DataFrame) -> tuple[str, int | None]:
-    by_place = chief[chief["culprit_file"] != ""].groupby(["culprit_file", "culprit_line"], dropna=False)["ns"].sum()
-    if by_place.empty:
-        return "", None
-    at: Any = by_place.idxmax()
-    return str(at[0]), None if pd.isna(at[1]) else int(at[1])
+def _place(rows: pd.DataFrame, whose: str) -> tuple[str, int | None]:
+    """The file and line of most of these rows' time."""
+    lines = [None if pd.isna(line) else int(line) for line in rows[f"{whose}_line"].tolist()]
+    by_place = sums(zip(rows[f"{whose}_file"], lines, strict=True), rows["ns"])
+    return max((one for one in by_place if one[0]), key=by_place.__getitem__, default=("", None))

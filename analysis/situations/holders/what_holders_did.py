@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.grouped import columns
 from whywait.analysis.measure.weights import weighted
 from whywait.analysis.model import Analysis, attribute, attributes_of, identities
 from whywait.analysis.spans.held_loop import nobodys_blocks
@@ -62,8 +63,9 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     seen = pd.concat([one for one in (during, alike, unseen) if len(one)] or [during], ignore_index=True)
     seen["ns"] *= seen["part"] / seen.groupby("wait")["part"].transform("sum")
     seen["together_ns"] = seen["ns"] * seen["together"]
-    by_doing = seen.sort_values("ns", ascending=False).groupby(_KEYS, as_index=False, sort=False)
-    return by_doing.agg(**{key: (key, "first") for key in _FIRST}, ns=("ns", "sum"), together_ns=("together_ns", "sum"))
+    by_doing = seen.sort_values("ns", ascending=False).groupby(_KEYS, sort=False)
+    first = {key: (key, "first") for key in _FIRST}
+    return columns(by_doing, **first, ns=("ns", "sum"), together_ns=("together_ns", "sum")).reset_index()
 
 
 def _end_together(waits: pd.DataFrame) -> "pd.Series[bool]":
@@ -145,9 +147,11 @@ def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     names = pd.Series([name.split(" ", 1)[-1] for name in rows["doer"]], index=rows.index, dtype=object)
     rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=names)
     rows = rows[rows["doer"].isin(waits["culprit"].unique())]
-    sums = rows.groupby(["doer", "did", "doing"], as_index=False)
+    by_doing = rows.groupby(["doer", "did", "doing"])
     first = {key: (key, "first") for key in ("at", "stood", "stood_file", "stood_line")}
-    seen = waits.merge(sums.agg(part=("part", "sum"), **first), left_on="culprit", right_on="doer")
+    seen = waits.merge(
+        columns(by_doing, part=("part", "sum"), **first).reset_index(), left_on="culprit", right_on="doer"
+    )
     seen["evidence"] = str(Evidence.INFERRED)
     before = (seen["did"] == seen["cause"]) & (seen["cause"] == Cause.POOL_QUEUE)  # it had no worker yet
     return seen[_of_another(seen) & ~before]

@@ -1,12 +1,14 @@
 """Requests compute: which function, where, how often, and whom it stopped."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import is_librarys, positive_ns, rows_of
 from whywait.analysis.causes import Cause
+from whywait.analysis.grouped import sums
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD_AMONG, COLD_NS, MIN_HELD, MIN_MEAN_NS
@@ -42,58 +44,98 @@ def is_named(
     return bool(named_ns >= max(NAMED_SHARE * mean_wall_ns, MIN_MEAN_NS) * requests)
 
 
+class _Stretch(NamedTuple):
+    """A row of `culprits`, with where its cause was."""
+
+    request_id: str
+    ns: float
+    line: Any
+    culprit_span_id: str
+    activity: str  # bare ids
+    span: str
+    shown: str
+
+
 def computing(group: Group) -> Iterator[Pattern]:
     """Yield the functions of the user that took most of the computing, the longest first, with the other requests, of all
     endpoints, that waited for each; none where computing is no reason."""
-    own = group.culprits_of(Cause.COMPUTE)
-    own = own[own["culprit_file"] != ""]
-    if own.empty or Cause.COMPUTE not in group.significant:
+    if Cause.COMPUTE not in group.significant:
         return
     whole_ns = group.means[Cause.COMPUTE] * group.count
-    sums = own.groupby(["culprit", "culprit_file"])["ns"].sum().sort_values(ascending=False)
-    chief = sums[sums >= SAID_SHARE * whole_ns].head(MOST_NAMED).reset_index().to_dict("records")
-    at = ["request_id", "start_ns"]
-    own = own.merge(group.causes[[*at, "activity_id", "span_name", "span_id"]], on=at)
-    bare = {one: one.rpartition("/")[2] for one in {*own["activity_id"], *own["span_id"]}}
-    around = group.spans.with_ids({*bare.values(), *own["culprit_span_id"]})
-    of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_JOB])
-    known = dict(
-        zip(around["span_id"][::-1], zip(around["name"][::-1], around["attributes"][::-1], strict=True), strict=True)
-    )
-    elsewhere = {*around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]}
-    elsewhere = {one for one, span_id in bare.items() if span_id in elsewhere}
-    asking = around.loc[attribute(around, schema.CALL_OF) != "", "span_id"]
-    own["on_loop"] = ~(own["activity_id"].isin(elsewhere) | own["span_id"].isin(elsewhere))
-    for one in chief:
-        name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])
-        rows = own[(own["culprit"] == name) & (own["culprit_file"] == file)]
+    stretches = _stretches(group)
+    took = {one: sum(row.ns for row in rows) for one, rows in stretches.items()}
+    chief = [one for one in sorted(took, key=lambda one: -took[one]) if took[one] >= SAID_SHARE * whole_ns][:MOST_NAMED]
+    ids = {one for key in chief for row in stretches[key] for one in (row.activity, row.span, row.culprit_span_id)}
+    around = group.spans.with_ids(ids)
+    told = list(zip(around["span_id"], around["name"], around["attributes"], strict=True))
+    known = {span_id: (name, attributes) for span_id, name, attributes in reversed(told)}
+    elsewhere = {span_id for span_id, _, attributes in told if _is_elsewhere(attributes)}
+    asking = {span_id for span_id, _, attributes in told if attributes.get(schema.CALL_OF)}
+    for name, file in chief:
+        rows, ns = stretches[name, file], took[name, file]
         stopped = group.stopped.get((name, file), group.culprits[:0])
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
-        lines = rows.groupby("culprit_line")["ns"].sum()
-        on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
-        shown = str(rows.groupby("span_name")["ns"].sum().idxmax())
-        alike = rows[rows["span_name"] == shown]
-        asks = alike[alike["culprit_span_id"].isin(asking)]  # others, while it computes: told where most do
-        told = asks if asks["ns"].sum() * 2 >= alike["ns"].sum() else alike
-        longest = told.iloc[int(told["ns"].argmax())]
-        _, attributes = known.get(longest["culprit_span_id"], _UNKNOWN)
-        shown, of_shown = known.get(bare[longest["span_id"]], _UNKNOWN)
+        line, shown = _most(rows, "line"), _most(rows, "shown")
+        on_loop = 2 * sum(row.ns for row in rows if elsewhere.isdisjoint((row.activity, row.span))) >= ns
+        alike = [row for row in rows if row.shown == shown]
+        asks = [row for row in alike if row.culprit_span_id in asking]  # others, while it computes: told where most do
+        longest = max(
+            asks if 2 * sum(row.ns for row in asks) >= sum(row.ns for row in alike) else alike, key=lambda row: row.ns
+        )
+        _, attributes = known.get(longest.culprit_span_id, _UNKNOWN)
+        shown, of_shown = known.get(longest.span, _UNKNOWN)
         if of_shown.get(schema.WAIT) == schema.WAIT_LOOP_BUSY:  # for a task of its own, which computes
             shown, attributes = longest_block(group.own_spans, name, file)
             of_shown = attributes
         is_its = of_shown.get(schema.CODE_FUNCTION, name) == name
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
-        often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
+        computed = len({row.request_id for row in rows})
+        often = " in most requests" if computed >= MIN_HELD * len(group.requests) else ""
         shown_in = _inside(shown, attributes, name) if is_its else ""
-        stretches = rows["culprit_span_id"].mask(rows["culprit_span_id"] == "", rows["span_id"])
         found: dict[str, Any] = {
-            "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
-            "inside": shown_in, "outside": is_outside(attributes), "mean_ns": ns / group.count, "share": ns / whole_ns,
-            "per_request": stretches.nunique() / max(rows["request_id"].nunique(), 1),
+            "function": name, "file": file, "line": line, "inside": shown_in, "outside": is_outside(attributes),
+            "mean_ns": ns / group.count, "share": ns / whole_ns,
+            "per_request": len({row.culprit_span_id or row.span for row in rows}) / computed,
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
             "on": on, "how": faster(on, name, file, attributes, shown_in, often),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
+
+
+def _stretches(group: Group) -> dict[tuple[str, str], list[_Stretch]]:
+    """What is known of each function of the user that computed, by its name and file. Plain records: most endpoints have
+    few rows, for which a table costs milliseconds."""
+    causes, own = group.of(Cause.COMPUTE), group.culprits_of(Cause.COMPUTE)
+    own = own[own["culprit_file"] != ""]
+    at = {
+        (request_id, start_ns): (activity.rpartition("/")[2], span_id.rpartition("/")[2], name)
+        for request_id, start_ns, activity, span_id, name in zip(
+            *(causes[key] for key in ("request_id", "start_ns", "activity_id", "span_id", "span_name")), strict=True
+        )
+    }
+    keys = ("culprit", "culprit_file", "request_id", "start_ns", "ns", "culprit_line", "culprit_span_id")
+    found: dict[tuple[str, str], list[_Stretch]] = defaultdict(list)
+    for name, file, request_id, start_ns, ns, line, culprit_span_id in zip(
+        *(own[key].tolist() for key in keys), strict=True
+    ):
+        if where := at.get((request_id, start_ns)):
+            number = None if pd.isna(line) else int(line)
+            found[name, file].append(_Stretch(request_id, ns, number, culprit_span_id, *where))
+    return found
+
+
+def _most(rows: list[_Stretch], of: str) -> Any:
+    """What has most of the time; None where that is not known of any."""
+    found = sums((getattr(row, of) for row in rows), (row.ns for row in rows))
+    return max((one for one in found if one is not None), key=found.__getitem__, default=None)
+
+
+def _is_elsewhere(attributes: dict[str, Any]) -> bool:
+    """Not on the loop."""
+    return (
+        attributes.get(schema.WAKER_KIND) in (schema.WAKER_THREAD, schema.WAKER_JOB)
+        or attributes.get(schema.KIND) == schema.KIND_JOB
+    )
 
 
 def spins(group: Group) -> Iterator[Pattern]:

@@ -11,6 +11,7 @@ from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.capacity.contention import in_batches
 from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.answers import in_parts
 from whywait.analysis.situations.situation import Group, Pattern, Situation
@@ -140,8 +141,8 @@ def _by_tasks(
         own = own.assign(task=[task_of(found) for found in group.attributes_of(own)])
         if not own["task"].any():
             continue
-        of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
-        yield cause, own, of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"))
+        of_tasks = own[own["task"] != ""].groupby(["task", "detail"])
+        yield cause, own, columns(of_tasks, ns=("amount_ns", "sum"), times=("span_id", "nunique")).reset_index()
 
 
 def rate_limits(group: Group) -> Iterator[Pattern]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import Cause
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD
@@ -37,9 +38,9 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     if table.empty:
         return
     keys = ["trace_id", "name"]
-    found = table.groupby([*keys, "where"], as_index=False).agg(
-        waited=("span_id", "nunique"), ns=("ns", "max"), size=("size", "first")
-    )  # fmt: skip
+    found = columns(
+        table.groupby([*keys, "where"]), waited=("span_id", "nunique"), ns=("ns", "max"), size=("size", "first")
+    ).reset_index()
     found = found.merge(tasks.groupby(keys).size().rename("items").reset_index(), on=keys)
     found["through"] = found["size"].where(found["size"] > 0, found["items"] - found["waited"])
     found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]

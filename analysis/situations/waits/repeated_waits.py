@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.grouped import columns
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import (
     ALIKE,
@@ -132,10 +133,11 @@ def _awaited(attributes: Mapping[str, Any]) -> str:
 
 def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
     """Return one row per turn, in order of time; `series` numbers those of one request, doer and thing awaited."""
-    found = rows.groupby(["request_id", doer, "what", turn], sort=False, as_index=False).agg(
+    found = columns(
+        rows.groupby(["request_id", doer, "what", turn], sort=False),
         ns=("amount_ns", "sum"), start_ns=("start_ns", "min"), awaited=("awaited", "first"), weight=("weight", "first"),
         step=("step", "first"), package=("package", "first"), leaf=("leaf", "first"),
-    ).sort_values("start_ns")  # fmt: skip
+    ).reset_index().sort_values("start_ns")  # fmt: skip
     series = found.groupby(["request_id", doer, "what"])
     return found.assign(series=series.ngroup(), times=series["ns"].transform("size"))
 
@@ -149,9 +151,9 @@ def _in_steps(turns: pd.DataFrame) -> "pd.Series[bool]":
 def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> Iterator[Pattern]:
     if turns.empty:
         return
-    by_series = turns.groupby(["series", "what"], as_index=False).agg(
-        times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
-    )
+    by_series = columns(
+        turns.groupby(["series", "what"]), times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
+    ).reset_index()
     steps = np.where(_in_steps(turns), " in steps", "")
     asked = (turns["package"] + "." + turns["awaited"] + steps).groupby(turns["what"]).first()
     of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count

@@ -11,6 +11,7 @@ from typing import Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute, identities
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD_FIRST, MANY_AWAITS, MIN_HELD
@@ -109,9 +110,10 @@ def _held_by_others(group: Group, cause: Cause) -> bool:
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:
-    return rows.rename(columns={what: "what"}).groupby(["request_id", "what"], as_index=False).agg(
-        start_ns=("start_ns", "min"), end_ns=("end_ns", "max"), ns=("amount_ns", "sum")
-    )  # fmt: skip
+    by_what = rows.rename(columns={what: "what"}).groupby(["request_id", "what"])
+    return columns(
+        by_what, start_ns=("start_ns", "min"), end_ns=("end_ns", "max"), ns=("amount_ns", "sum")
+    ).reset_index()
 
 
 def _bursts(own: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute, span_id_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
@@ -37,9 +38,10 @@ def stragglers(group: Group) -> Iterator[Pattern]:
     tasks = tasks.dropna(subset="by")
     tasks["last"] = tasks.groupby(["trace_id", "by"])["end_ns"].transform("idxmax").astype(np.int64)
     together = tasks[tasks["end_ns"] > tasks["start_ns"].reindex(tasks["last"]).to_numpy(np.int64)]
-    found = together.groupby("last", as_index=False).agg(
-        items=("span_id", "size"), start_ns=("start_ns", "min"), half=("end_ns", "median"), end_ns=("end_ns", "max")
-    )
+    found = columns(
+        together.groupby("last"),
+        items=("span_id", "size"), start_ns=("start_ns", "min"), half=("end_ns", "median"), end_ns=("end_ns", "max"),
+    ).reset_index()  # fmt: skip
     found["last_ns"] = found["end_ns"] - found["start_ns"]
     found["half_ns"] = found["half"] - found["start_ns"]
     found = found[(found["items"] >= _FEWEST) & (found["last_ns"] >= _LONGER * found["half_ns"])]

@@ -15,6 +15,7 @@ import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.causes import Cause
+from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
@@ -69,9 +70,10 @@ def served_in_turn(group: Group) -> Iterator[Pattern]:
 def rows_held(group: Group) -> Iterator[Pattern]:
     """Yield the requests, of any process, that ended when most long waits for a database did, and hardly at another time, though
     they had begun before; and where they stood longest meanwhile."""
-    own = group.most_of(Cause.AWAIT_IO, lambda found: is_of(found, schema.PACKAGE_DATABASE))
-    by_call = own.groupby(["trace_id", "activity_id", "detail"], as_index=False)  # which may wait in slices
-    waits = by_call.agg(start=("start_ns", "min"), end=("end_ns", "max"), ns=("amount_ns", "sum"))
+    if (own := group.most_of(Cause.AWAIT_IO, lambda found: is_of(found, schema.PACKAGE_DATABASE))).empty:
+        return
+    by_call = own.groupby(["trace_id", "activity_id", "detail"])  # which may wait in slices
+    waits = columns(by_call, start=("start_ns", "min"), end=("end_ns", "max"), ns=("amount_ns", "sum")).reset_index()
     waits = waits[waits["ns"] >= _LONG_NS]
     if waits.empty:
         return
