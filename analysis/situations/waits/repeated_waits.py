@@ -7,6 +7,7 @@ polling     |?|---|?|---|?|---|?|---|?|                     equal pauses of one 
 paced       |part|---|part|---|part|---|part|               pauses of a loop that sends parts
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -47,7 +48,10 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)
         serial = turns[~pauses & others & (turns["step"] != schema.STEP_BODY)]
         alike = _alike(serial[(serial["times"] > 1) | (serial["step"] == schema.STEP_PAUSE)])
-        sizes, longest, sums = (alike.groupby("series")["ns"].transform(how) for how in ("size", "max", "sum"))
+        by_series = alike.groupby("series")["ns"]
+        sizes, longest, sums = (
+            by_series.transform(how) if len(alike) else alike["ns"] for how in ("size", "max", "sum")
+        )
         polls, paces = (alike["step"] == step for step in (schema.STEP_PAUSE, schema.STEP_PACE))
         # the loop says it: two pauses are enough, and one where the loop is a library's
         yield from _told(group, cause, Situation.POLLING, alike[(sizes > (alike["package"] == "")) & polls])
@@ -73,8 +77,8 @@ def _grow(turns: pd.DataFrame) -> "pd.Series[bool]":
 def _of_jobs(group: Group, own: pd.DataFrame) -> pd.DataFrame:
     """Return the turns of jobs of one function: of these, two are enough."""
     jobs = own[group.kinds_of(own) == schema.KIND_JOB]
-    if jobs.empty:
-        return jobs
+    if not jobs.duplicated(["request_id", "activity_name"]).any():
+        return jobs[:0]
     jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
     jobs = jobs.assign(what=jobs["activity_name"], awaited=jobs["activity_name"], step="", package="", leaf="")
     alike = _alike(_turns(jobs, "activity_name", "activity_id"))
@@ -138,8 +142,9 @@ def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
         ns=("amount_ns", "sum"), start_ns=("start_ns", "min"), awaited=("awaited", "first"), weight=("weight", "first"),
         step=("step", "first"), package=("package", "first"), leaf=("leaf", "first"),
     ).reset_index().sort_values("start_ns")  # fmt: skip
-    series = found.groupby(["request_id", doer, "what"])
-    return found.assign(series=series.ngroup(), times=series["ns"].transform("size"))
+    series = list(zip(found["request_id"], found[doer], found["what"], strict=True))
+    times, numbers = Counter(series), {one: number for number, one in enumerate(dict.fromkeys(series))}
+    return found.assign(series=[numbers[one] for one in series], times=[times[one] for one in series])
 
 
 def _in_steps(turns: pd.DataFrame) -> "pd.Series[bool]":
