@@ -260,6 +260,11 @@ FOR_REQUEST_IO: Final = (
     r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect|protocol_send|_read_data)"
     r"|aiohttp\.base_protocol\.BaseProtocol\._drain_helper)\b"
 )
+# of them: until the client has read enough of what was sent
+FOR_REQUEST_SENT: Final = (
+    r"(?:(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?(?:send|drain|protocol_send)"
+    r"|aiohttp\.base_protocol\.BaseProtocol\._drain_helper)\b"
+)
 # FOR_CALL: a server's own functions whose names inside are those of a client, too
 FOR_REQUEST_CALLS: Final = (
     "BaseRequest.read", "BaseRequest.text", "BaseRequest.json", "BaseRequest.post", "BaseRequest.multipart",

@@ -127,6 +127,11 @@ def _where(attributes: dict[str, Any]) -> str:
     return f" in {function}{_at(attributes)}" if function else ""
 
 
+def _by_user(attributes: dict[str, Any]) -> str:
+    """The user's function; none of a server's or framework's."""
+    return "" if in_library(str(attributes.get(schema.CODE_FILE) or "")) else _where(attributes)
+
+
 def _call(attributes: dict[str, Any]) -> str:
     call, inside = attributes.get(schema.CALL), attributes.get(schema.CALL_OF)
     of = f" of {inside}{in_brackets(str(attributes.get(schema.CALL_PACKAGE) or ''))}" if inside else _inside(attributes)
@@ -204,6 +209,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     ),
     "at": _at,
     "where": _where,
+    "by_user": _by_user,
     "waker": _or(schema.WAKER_NAME, ""),
     "ended": lambda attributes: (
         f", ended by {attributes[schema.WAKER_NAME]}" if attributes.get(schema.WAKER_NAME) else ""

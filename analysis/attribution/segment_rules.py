@@ -101,6 +101,7 @@ RULES: Final = (
          Evidence.INFERRED),
     Rule("turns of its own", lambda one: one.ruled & one.own_turns, Cause.COMPUTE, "running {blocker}", Evidence.INFERRED),
     *_wait_kinds(),
+    Rule("answer", _within(schema.FOR_REQUEST_SENT), Cause.REQUEST_IO, "its client had not read what was sent before{by_user}"),
     Rule("request io", _within(schema.FOR_REQUEST_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
     Rule("request io by call", _calls(schema.FOR_REQUEST_CALLS), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
     Rule("egress", lambda one: one.ruled & one.says(schema.FOR, schema.FOR_EGRESS), Cause.REQUEST_IO, "the last bytes had not left this host"),

@@ -244,7 +244,6 @@ def test_many_short_changes_of_threads_are_wakings(kind: str, summed: bool, pool
         ("unknown", "anyio._core._synchronization.CapacityLimiter.acquire", "", "limiter_wait"),
         ("io", "uvicorn.protocols.http.h11_impl.RequestResponseCycle.receive", "", "request_io"),
         ("io", "starlette.requests.Request.body", "", "request_io"),
-        ("io", "uvicorn.protocols.http.flow_control.FlowControl.drain", "", "request_io"),
         ("thread", "Future", "asyncio", "unexplained"),
         ("unknown", "mine.rank", "mine", "unexplained"),
         ("unknown", "mylocks.asyncio_locks.Thing", "", "unexplained"),
@@ -262,6 +261,27 @@ def test_an_await_by_who_ended_it_and_what_it_awaited(waker: str, awaited: str, 
     row = table[table["span_name"] == "w"].iloc[0]
     assert row["cause"] == cause
     assert awaited in row["detail"]
+
+
+@pytest.mark.parametrize(
+    ("function", "file", "where"),
+    [
+        ("FlowControl.drain", "/usr/lib/python3/site-packages/uvicorn/protocols/http/flow_control.py", ""),
+        ("export", "/srv/app.py", " in export (srv/app.py:8)"),
+    ],
+)
+def test_an_answer_that_its_client_does_not_read_is_told_so(function: str, file: str, where: str) -> None:
+    table = causes(
+        """
+        server GET        |-----------|
+        task   root GET   |-----------|  cpu=6
+        wait   w    root    |----|         waker=io for=uvicorn.protocols.http.flow_control.FlowControl.drain
+    """,
+        {"w": {schema.CODE_FUNCTION: function, schema.CODE_FILE: file, schema.CODE_LINE: 8}},
+    )
+    row = table[table["span_name"] == "w"].iloc[0]
+    assert row["cause"] == "request_io"
+    assert row["detail"] == f"its client had not read what was sent before{where}"
 
 
 def test_a_wait_in_a_library_is_told_by_the_function_that_was_called_and_its_caller() -> None:
