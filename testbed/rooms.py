@@ -19,7 +19,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "spans", "export", "doctor", "session", "instrumentor", "autostart", "cli",
     ),
     "analysis": (
-        "errors", "text", "attributes", "model", "causes", "write", "load", "spans", "path", "attribution", "measure",
+        "errors", "text", "grouped", "attributes", "model", "causes", "write", "load", "spans", "path", "attribution", "measure",
         "capacity", "situations", "verdicts", "prediction", "changes", "pipeline", "live", "logs", "report", "figures", "cli",
     ),
 }  # fmt: skip

@@ -407,6 +407,8 @@ POOL_FUNCTION: Final = "whywait.pool.function"
 POOL_INITIALIZER: Final = "whywait.pool.initializer"  # its name; on the pool_startup that it is part of
 POOL_INITIALIZER_NS: Final = "whywait.pool.initializer_ns"
 POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
+# of a job, from submit on: when a time limit around it fires, and cannot end it
+LIMIT_NS: Final = "whywait.limit_ns"
 
 # after `site-packages/` in the path of a file of the service itself, where that is installed: libraries are without it
 INSTALLED_APP: Final = "./"

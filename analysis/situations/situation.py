@@ -88,6 +88,7 @@ class Situation(StrEnum):
     SIGNAL = "signal"
     SPINS = "spins"
     TIME_LIMIT = "time_limit"
+    LIMIT_IN_VAIN = "limit_in_vain"
     WINDOW = "window"
     INNER_LIMIT = "inner_limit"
     STRAGGLER = "straggler"

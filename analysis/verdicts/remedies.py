@@ -157,6 +157,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO,), Situation.PAUSE,
      "The code pauses there itself: make the pause shorter, or leave it out. Where it stands for something to be there, await "
      "that itself (a task, a future, an asyncio.Event)."),
+    ((Cause.BLOCKING_IO,), Situation.LIMIT_IN_VAIN,
+     "The time limit around {what} ends no thread, so its caller waits until the call has returned: give the call itself a limit "
+     "(timeout= of the library), or let the request go on without it (anyio.to_thread.run_sync(..., abandon_on_cancel=True)), "
+     "while the thread keeps its worker until it has ended."),
     ((Cause.BLOCKING_IO, Cause.POOL_QUEUE, Cause.COMPUTE), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: {how}."),

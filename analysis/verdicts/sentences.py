@@ -299,6 +299,9 @@ _PATTERNS: Final = {
         "A pace: the code pauses between what it sends, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
     Situation.TIME_LIMIT:
         "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
+    Situation.LIMIT_IN_VAIN:
+        "A time limit of about {limit_ns:ms} around {what} had no effect: it ends no thread, and {times:of call} took "
+        "{beyond_ns:ms} longer on average.",
     Situation.WINDOW:
         "A window: {task} waits {limit_ns:ms} in {where} for more to come, and requests wait with it.",
     Situation.INNER_LIMIT:

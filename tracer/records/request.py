@@ -142,8 +142,8 @@ class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "passage",
-        "pool", "pool_age_ns", "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
+        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "limit_ns",
+        "passage", "pool", "pool_age_ns", "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
     def __init__(self, request: "Request", spawner: Activity, born_ns: int, parent_id: int) -> None:
@@ -157,6 +157,7 @@ class Job(Activity):
         self.thread_name = ""
         self.pool: Pool | None = None
         self.pool_age_ns = 0
+        self.limit_ns = 0  # from its submit, until a time limit around it fires that cannot end it; 0: none
         # what its worker ran before its first job, and how long
         self.initialized: tuple[str, int] | None = None
         # its way through a pool of processes, a `whywait.tracer.records.process_job.Passage`

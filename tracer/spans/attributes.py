@@ -55,6 +55,8 @@ def _job(attributes: Attributes, job: spec.AboutJob) -> None:
     put_pool(attributes, job.pool)
     if job.jobs > 1:
         attributes[s.COUNT] = job.jobs
+    if job.limit_ns:
+        attributes[s.LIMIT_NS] = job.limit_ns
     if job.pool_age_ns >= 0:
         attributes[s.POOL_AGE_NS] = job.pool_age_ns
     put_known(attributes, {s.ITEMS: job.items})

@@ -105,6 +105,7 @@ class AboutJob(NamedTuple):
     outcome: str = "ok"
     pool: Pool | None = None
     pool_age_ns: int = -1  # -1: not known
+    limit_ns: int = 0  # of a time limit that cannot end it; 0: none
     jobs: int = 1  # like ones that it stands for, with their sums
     items: int = 0  # that it worked on, 0: not known
     kind: str = s.KIND_JOB

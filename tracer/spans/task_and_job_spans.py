@@ -100,7 +100,7 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
         _add_run(drawing, job, started_ns, ended_ns)
     about = AboutJob(
         job.span_id, _spawner(drawing, job), small, _place_of(job),
-        job.outcome if job.start_ns else s.OUTCOME_CANCELLED, job.pool, job.pool_age_ns, items=job.items,
+        job.outcome if job.start_ns else s.OUTCOME_CANCELLED, job.pool, job.pool_age_ns, job.limit_ns, items=job.items,
     )  # fmt: skip
     drawing.made.append(
         SpanSpec(

@@ -1,4 +1,4 @@
-"""Where blocking calls ran, and time limits that ended what was waited for: both decide what helps."""
+"""Where blocking calls ran, and who gives what is waited for: both decide what helps."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.capacity.contention import in_batches
 from whywait.analysis.capacity.window import active_ns
 from whywait.analysis.causes import Cause, Evidence
@@ -15,9 +14,8 @@ from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.answers import in_parts
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
+from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import (
-    CHILD,
     DEADLOCK,
     PASSED_ON,
     USE_PARTS,
@@ -29,8 +27,8 @@ from whywait.analysis.situations.what_helps import (
     stands_in,
     waits_for_news,
 )
-from whywait.analysis.spans.awaited import awaits, is_limit, is_of, is_paced
-from whywait.analysis.text import named_at, place
+from whywait.analysis.spans.awaited import awaits, is_limit, is_of
+from whywait.analysis.text import named_at
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
@@ -44,7 +42,6 @@ _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
     "its loop)."
 )
-_LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
 def blocking_calls(group: Group) -> Iterator[Pattern]:
@@ -143,59 +140,6 @@ def _by_tasks(
             continue
         of_tasks = own[own["task"] != ""].groupby(["task", "detail"])
         yield cause, own, columns(of_tasks, ns=("amount_ns", "sum"), times=("span_id", "nunique")).reset_index()
-
-
-def rate_limits(group: Group) -> Iterator[Pattern]:
-    """Yield the rate limiter that made requests wait for most of a cause's time."""
-    for cause in group.significant_of(*_LIMITED):
-        paced = group.most_of(cause, is_paced)
-        if len(paced):
-            (at,) = group.attributes_of(paced.nlargest(1, "amount_ns"))
-            where = f"{at.get(schema.FOR_CALL)} in {at.get(schema.CODE_FUNCTION)}"
-            limiter = f"{where} ({place(at.get(schema.CODE_FILE), at.get(schema.CODE_LINE))})"
-            mean_ns = float(paced["amount_ns"].sum()) / group.count
-            yield Pattern(Situation.RATE_LIMIT, cause, {"limiter": limiter, "mean_ns": mean_ns})
-
-
-def time_limits(group: Group) -> Iterator[Pattern]:
-    """Yield for each cause the time limits that ended most of its time: what was waited for did not come, or a task that
-    serves requests lets time pass to collect more of them."""
-    if not (causes := group.significant_of(*_LIMITED)):
-        return
-    spans = group.own_spans
-    fired = {*attribute(spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER], schema.ACTIVITY)}
-    for cause in causes:
-        own = group.of(cause)
-        tasks = [group.attributes.get(key, {}) for key in own["activity_id"]]
-        limited = [
-            is_limit(found) or (task.get(schema.SPAWNED_BY) in fired and _is_cut(found, task))
-            for found, task in zip(group.attributes_of(own), tasks, strict=True)
-        ]
-        ended = own.loc[limited]
-        if ended["amount_ns"].sum() >= max(MIN_HELD * own["amount_ns"].sum(), 1):
-            (at,) = group.attributes_of(ended.nlargest(1, "amount_ns"))
-            where = stands_in(at)
-            requests = group.requests[group.requests["request_id"].isin(ended["request_id"])]
-            limit_ns = float((ended["end_ns"] - ended["start_ns"]).groupby(ended["span_id"]).sum().mean())
-            found = {"where": where, "requests": len(requests), "failed": int(requests["error"].sum())}
-            task = str(at.get(schema.FOR_TASK) or "")  # of no request: it collects for several
-            is_window = task and not found["failed"] and schema.FOR_CALL not in at
-            kind = Situation.WINDOW if is_window else Situation.TIME_LIMIT
-            of_them = group.own_spans["trace_id"].isin(ended["trace_id"])  # before Python 3.12 it is another task's
-            on_child = any(awaits(one, schema.FOR_CHILD) for one in group.own_spans.loc[of_them, "attributes"])
-            said = {"why": f" There, {CHILD}." * on_child, "what": _begun_in(group, ended)}
-            yield Pattern(kind, cause, {**found, **said, "task": task, "limit_ns": limit_ns})
-
-
-def _begun_in(group: Group, waits: pd.DataFrame) -> str:
-    """The function of the tasks that were begun for waits that a time limit ended, between commas; "" where there are none."""
-    spans = group.own_spans
-    tasks = spans[attribute(spans, schema.KIND) == schema.KIND_TASK].merge(waits, on="trace_id", suffixes=("", "_of"))
-    inside = (tasks["start_ns"] - tasks["start_ns_of"]).abs() < MIN_MEAN_NS
-    tasks = tasks[inside & (tasks["end_ns"] >= tasks["end_ns_of"]) & (tasks["span_id"] != tasks["activity_id"])]
-    users = [one for one in tasks["attributes"] if is_users(str(one.get(schema.CODE_FILE, "")))]
-    named = list(map(stands_in, users))
-    return f", {max(set(named), key=named.count)}," if named else ""
 
 
 def signals(group: Group) -> Iterator[Pattern]:
@@ -307,14 +251,6 @@ def _of_task(attributes: dict[str, Any]) -> str:
 
 def _task(attributes: dict[str, Any]) -> str:
     return "" if is_limit(attributes) else str(attributes.get(schema.FOR_TASK, ""))
-
-
-def _is_cut(attributes: dict[str, Any], task: dict[str, Any]) -> bool:
-    """A wait for a limit in a task that who began it cancelled: of a `wait_for` (before Python 3.12) after its time limit, or of
-    a server, whose client has gone."""
-    by = attributes.get(schema.WAKER_SPAN_ID)
-    cut = task.get(schema.OUTCOME) == schema.OUTCOME_CANCELLED and by == task.get(schema.SPAWNED_BY)
-    return cut and awaits(attributes, schema.FOR_HELD)
 
 
 def _is_others(attributes: dict[str, Any]) -> bool:

@@ -678,6 +678,18 @@ def test_what_helps_in_a_worker_is_decided_by_all_of_its_time_not_by_its_longest
     assert "a lazy load" in found.remedy
 
 
+@pytest.mark.parametrize(("limit_ms", "wanted"), [(20, "blocking_io/limit_in_vain"), (59, "blocking_io/in_worker")])
+def test_a_time_limit_around_a_thread_that_ran_on_beyond_it(limit_ms: int, wanted: str) -> None:
+    picture = bar("server GET", 0, 60) + bar("task root", 0, 60) + bar("wait w root", 0, 60, "type=await waker=mine")
+    picture += bar("job mine root", 0, 60) + bar("run run mine", 0, 60, "cpu=0")
+    picture += bar("wait held mine", 0, 60, "type=blocking_io for=time.sleep")
+    at = {schema.CODE_FUNCTION: "report", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    found = told(picture, {"mine": at | {schema.LIMIT_NS: limit_ms * MS}})
+    assert key(found, Cause.BLOCKING_IO) == wanted
+    said = "A time limit of about 20.0 ms around report (srv/app.py:9) had no effect: it ends no thread, and 1 call took 40.0 ms"
+    assert (said in " ".join(found.situations)) is (limit_ms == 20)
+
+
 # --- where a blocking call is ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("owner", "bar", "wanted", "words", "never"),

@@ -23,6 +23,7 @@ _RUN: Final = "anyio._backends._asyncio.AsyncIOBackend.run_sync_in_worker_thread
 _ACQUIRE: Final = "anyio._backends._asyncio.CapacityLimiter.acquire_on_behalf_of"
 later: Final = (_RUN, _ACQUIRE, "anyio._core._tasks")
 available: Final = always
+_LONGEST_S: Final = 1e9  # infinity: none
 
 
 def install(session: Session) -> Undo:
@@ -57,6 +58,9 @@ def _wrapped_run(plain_run: Any) -> Any:
             limiter = limiter or cls.current_default_thread_limiter()  # so that anyio need not look for it again
             pool = known_pool(limiter) or pool_of(limiter, called, _size(limiter))
             job = make_job(pool, func, args)
+            if job is not None and not abandon_on_cancel:  # a time limit ends no thread, and is waited beyond
+                limit_s = cls.current_effective_deadline() - cls.current_time()
+                job.limit_ns = max(int(limit_s * 1e9), 0) if limit_s < _LONGEST_S else 0
             call = functools.partial(run_with_token, pool, job, occupancy_of(pool, job, func, args), func)
         except Exception as error:
             probe_failed("anyio", error)

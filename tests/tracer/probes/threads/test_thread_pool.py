@@ -17,6 +17,7 @@ from opentelemetry import trace
 
 from tests.tracer.conftest import Traced
 from whywait import analysis, phase
+from whywait.tracer import schema
 from whywait.tracer.hotpath.thread_state import forget_here
 
 Begin = Callable[..., Traced]
@@ -184,6 +185,26 @@ def test_spans_of_the_host_nest_below_the_job(traced_to: Begin, way: str) -> Non
     (run,) = spans.of_kind("run")
     assert spans.one("query").parent_id == run.span_id
     assert spans.one("query").trace_id == run.trace_id
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "abandons", "is_told"), [(0.03, False, True), (0.03, True, False), (None, False, False)]
+)
+def test_a_job_knows_the_time_limit_that_cannot_end_it(
+    traced_to: Begin, limit_s: float | None, *, abandons: bool, is_told: bool
+) -> None:
+    async def main() -> None:
+        with phase("root"), anyio.move_on_after(limit_s):
+            await anyio.to_thread.run_sync(nap, 0.1, abandon_on_cancel=abandons)
+        await asyncio.sleep(0.1)  # of a thread that is abandoned
+
+    spans = traced_to()
+    asyncio.run(main())
+    spans.stop()
+    told = spans.one("job nap").attributes.get(schema.LIMIT_NS)
+    assert (told is not None) is is_told
+    if told is not None:
+        assert told == pytest.approx(30e6, abs=5e6)  # from its submit, which comes after the scope began
 
 
 def test_a_limiter_delays_the_job_it_lets_in_late(traced_to: Begin) -> None:
