@@ -72,8 +72,9 @@ def _end_together(waits: pd.DataFrame) -> "pd.Series[bool]":
     """Return whether the last one of its kind in its request ends with another request's, let go by the same."""
     of_request = waits.groupby(["request_id", "cause"], sort=False)
     last = waits["end_ns"] == of_request["end_ns"].transform("max")
-    ends = waits[last & (waits["culprit_trace_id"] != "")].sort_values(["culprit_trace_id", "end_ns"])
-    by_same = ends.groupby("culprit_trace_id")["end_ns"]
+    by = ["cause", "culprit_trace_id"]  # a loop that one kept meanwhile is let go then, too
+    ends = waits[last & (waits["culprit_trace_id"] != "")].sort_values([*by, "end_ns"])
+    by_same = ends.groupby(by)["end_ns"]
     near = (by_same.diff() < _AT_ONCE_NS) | (-by_same.diff(-1) < _AT_ONCE_NS)
     together = near.reindex(waits.index, fill_value=False)
     return together.groupby([waits["request_id"], waits["cause"]], sort=False).transform("any")

@@ -186,18 +186,30 @@ def test_a_connection_that_is_waited_for_on_the_loop_keeps_the_loop() -> None:
     assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_compute"
 
 
-def test_what_others_have_and_hand_on_has_no_name_but_their_number() -> None:
+LET_GO_BESIDE = """
+        server PUT         |--------------|   trace=c
+        task   more PUT    |--------------|   trace=c cpu=5
+        wait   v    more       |-------|      trace=c type=loop_busy
+"""
+
+
+@pytest.mark.parametrize("beside", ["", LET_GO_BESIDE], ids=["alone", "its loop is let go, too"])
+def test_what_others_have_and_hand_on_has_no_name_but_their_number(beside: str) -> None:
     place = {schema.CODE_FUNCTION: "infer", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    more = {"own": place | {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx"}}
+    if beside:
+        more["v"] = {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}", schema.BLOCKER_NS: 9 * MS}
     found = told(
-        """
+        f"""
         server GET         |--------------|
         task   root GET    |--------------|   cpu=5
         wait   w    root     |---------|        waker=other
         server POST      |----------------|   trace=b
         task   other POST|----------------|   trace=b cpu=6
         wait   own  other    |----------|     trace=b waker=io
+        {beside}
         """,
-        {"own": place | {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx"}},
+        more,
     )
     assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
     assert "Raise the limit (how many of what they take and give back there are)" in found.remedy
