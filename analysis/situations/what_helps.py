@@ -119,6 +119,10 @@ LESS: Final[Table] = (
     (r" (?:in|beside) (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
      "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
      "select columns instead of whole objects (select(Order.id, Order.total)), whose rows are far lighter."),
+    (r" (?:in|beside) sqlalchemy\.(?:(?:Async)?Session\.(?:flush|commit|add_all)|InstanceState\._initialize_instance)\b",
+     "In {function} SQLAlchemy makes an object of each row that is to be written, and writes each by itself: give the rows as "
+     "dictionaries to one statement (session.execute(insert(Order), rows)), some hundreds at a time, or copy them into the database "
+     "(COPY), which makes no objects."),
     (r" in (?:json|simplejson|ujson|orjson|pickle|yaml|csv)\.\w+$",
      "{function} reads or writes much at once, in C code or Python's own that keeps the GIL in any thread: keep less in "
      "one piece (a key for each entry, pages), keep what was read while it stays the same, or take a faster library (msgspec, "

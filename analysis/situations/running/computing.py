@@ -71,7 +71,9 @@ def computing(group: Group) -> Iterator[Pattern]:
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
-        shown = str(rows.groupby("span_name")["ns"].sum().idxmax())
+        of = [known.get(bare[one], _UNKNOWN)[1].get(schema.CODE_FUNCTION, name) for one in rows["span_id"]]
+        its = rows[[one == name for one in of]]  # where most of a block was another's, that tells what the other called
+        shown = str((its if len(its) else rows).groupby("span_name")["ns"].sum().idxmax())
         alike = rows[rows["span_name"] == shown]
         asks = alike[alike["culprit_span_id"].isin(asking)]  # others, while it computes: told where most do
         told = asks if asks["ns"].sum() * 2 >= alike["ns"].sum() else alike
