@@ -37,9 +37,10 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     if chiefs.loc[served, "amount_ns"].sum() * 2 >= chiefs["amount_ns"].sum():  # a queue, which others had filled
         return
     by_detail = chiefs.groupby("detail")["amount_ns"].sum()
-    # a queue that those after them stand in, too: who came first was served last
-    later = group.causes[~cold & of_chief & (group.causes["detail"] == by_detail.idxmax())]["amount_ns"].sum()
-    if chief in FOLLOWED and later >= COLD_NS * (group.count - first):
+    # a queue that those after them stand in, too: who came first was served last; or what blocks others now and then
+    later = group.causes[~cold & of_chief & (group.causes["detail"] == by_detail.idxmax())]
+    as_long = later.groupby("request_id")["amount_ns"].sum() * 2 >= by_detail.max() / first
+    if chief in FOLLOWED and (later["amount_ns"].sum() >= COLD_NS * (group.count - first) or as_long.sum() >= first):
         return
     found: dict[str, Any] = {
         "requests": first,

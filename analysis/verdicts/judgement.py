@@ -118,6 +118,7 @@ class Reason:
     remedy: Remedy
     meanwhile: tuple[Meanwhile, ...] = ()  # what those ahead did, at the end of the chain; sums to mean_ns
     detail_share: float = 1.0  # of this cause's time
+    other_endpoint: str = ""  # of the requests that were ahead for most of it, where it is not their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ def _groups(analysis: Analysis) -> list[Group]:
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     by_other = culprits["culprit_trace_id"].ne("") & culprits["culprit_trace_id"].ne(culprits["trace_id"])
     for_all = culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)) & culprits["cause"].isin(_DOES_ITSELF)
-    culprits = culprits.assign(by_other=by_other & ~for_all)
+    endpoints = dict(zip(analysis.analysed["trace_id"], analysis.analysed["endpoint"], strict=True))
+    culprits = culprits.assign(by_other=by_other & ~for_all, of=culprits["culprit_trace_id"].map(endpoints))
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     stopped = dict(iter(culprits[culprits["cause"].isin(STOPPED)].groupby(["culprit", "culprit_file"], sort=False)))
@@ -286,18 +288,22 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     by_place = by_detail.groupby(by_detail.index.str.removeprefix(f"{SHARED}: ")).transform("sum")
     named = group.culprits_of(cause)
     named = named[named["culprit"] != ""]
-    name, file, line, part, others = "", "", None, 0.0, 0.0
+    name, file, line, part, others, of = "", "", None, 0.0, 0.0, ""
     if len(named):
         totals = named.groupby("culprit")["ns"].sum()
         name, part = str(totals.idxmax()), float(totals.max()) / total_ns
         file, line = _place(named[named["culprit"] == name])
         others = float(named.loc[named["by_other"], "ns"].sum()) / total_ns
+        by_endpoint = named[named["by_other"]].groupby("of")["ns"].sum().nlargest(1)
+        of = next(
+            (str(one) for one, ns in by_endpoint.items() if ns >= MIN_HELD * total_ns and one != group.endpoint), ""
+        )
     if stood := _stood(group, cause):
         name, file, line = stood
     return Reason(
         cause, group.means[cause], group.shares[cause], Evidence(str(by_evidence.idxmax())), str(by_detail[by_place == by_place.max()].idxmax()), name, file,
         line, min(part, 1.0), min(others, 1.0), remedy(cause, situations),
-        group.meanwhile[cause], float(by_place.max()) / total_ns,
+        group.meanwhile[cause], float(by_place.max()) / total_ns, of,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Pattern, Situation, numbers
+from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import CHILD
 
 # the words in braces are fields of the situation's record
@@ -102,6 +103,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
+    ((Cause.LOCK_WAIT,), Situation.BACKGROUND_HOLDS,
+     "Work that no request waits for keeps the lock over an await ({culprit}): under it, take only what that needs (a copy, or "
+     "exchange it for an empty one), give the lock back, and await after that; or use one lock per object instead of one for all."),
     ((Cause.AWAIT_IO,), Situation.SIGNAL,
      "Nothing is slow here: each waits until {who} comes and gives what it waits for. Where such waits are meant, as in a long poll, "
      "keep their endpoint out of what is measured, and give them a time limit; else look at why that comes so late."),
@@ -221,7 +225,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.CPU_WAIT,), Situation.CPU_SIBLING_PROCESSES,
      "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs."),
     ((Cause.CPU_WAIT,), Situation.CPU_OWN_THREADS,
-     "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more threads do not help once every CPU is busy."),
+     "Run fewer threads at once (a smaller pool, fewer and larger jobs), and let each compute less (a cache, less often): more "
+     "threads do not help once every CPU is busy."),
     ((Cause.CPU_WAIT,), Situation.CPU_NATIVE_THREADS,
      "Limit the threads of native libraries: {how}, so that workers × native threads do not exceed the CPUs."),
     ((Cause.CPU_WAIT,), Situation.CPU_QUOTA,
@@ -246,7 +251,8 @@ class Remedy:
 
 def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
-    rival = next((one for one in situations if one.kind.startswith("cpu_")), None)  # what used the CPUs most
+    rivals = [one for one in situations if one.kind.startswith("cpu_")]
+    rival = next(iter(rivals), None)  # what used the CPUs most
     for found in situations:
         of = numbers(found)
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
@@ -255,5 +261,8 @@ def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
         if decides and (words := REMEDIES.get((like, found.kind))):
             if rival and (found.kind, rival.kind) == (Situation.HOLDERS_NEED_CPU, Situation.CPU_OTHER_PROCESSES):
                 words, of = f"Those ahead wait for a CPU. {REMEDIES[Cause.CPU_WAIT, rival.kind]}", numbers(rival)
-            return Remedy(cause, found.kind, words.format(**of).replace(" ()", "").replace(" (its limit)", ""))
+            said = words.format(**of).replace(" ()", "").replace(" (its limit)", "")
+            if found is rival and rivals[1:] and rivals[1].numbers["share"] >= MIN_HELD * rival.numbers["share"]:
+                said = f"{said} {remedy(cause, rivals[1:]).text}"  # nearly as much
+            return Remedy(cause, found.kind, said)
     return Remedy(cause, None, INFO[cause].remedy)

@@ -95,7 +95,8 @@ def culprit_share(one: Reason, wait: str = "it") -> str:
     """Return the chief culprit's share of the wait, where it is not all of it, and the share of other requests."""
     said = f" for {one.culprit_share:.0%} of {wait}" if one.culprit and one.culprit_share < 0.995 else ""
     if one.other_requests_share >= 0.005:
-        said += f"; {one.other_requests_share:.0%} of it by other requests"
+        of = f", most of it by {one.other_endpoint}" if one.other_endpoint else ""
+        said += f"; {one.other_requests_share:.0%} of it by other requests{of}"
     return said
 
 
@@ -180,7 +181,7 @@ def _cpu_rivals(found: Pattern) -> str:
         return f"{part} {name} had run out"
     which = f" (process id {found.numbers['process_id']})" if many == 1 else f" ({many} of that name)" if many else ""
     waited = found.numbers["waited"].removeprefix(" in ")
-    return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}{f', which {waited} needed' if waited else ''}"
+    return f"{part} {_CPU_USERS[found.kind]} used the CPUs{f' that {waited} needed' if waited else ''}, chiefly {name}{which}"
 
 
 def _computes(one: SimpleNamespace) -> str:

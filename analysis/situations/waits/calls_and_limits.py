@@ -209,8 +209,19 @@ def signals(group: Group) -> Iterator[Pattern]:
 
     if len(group.most_of(Cause.AWAIT_IO, later)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": _comer(group) or _who(group, Cause.AWAIT_IO)})
+    if len(own := group.most_of(Cause.AWAIT_IO, _by_task_that_came)):
+        (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
+        yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": f"a task of no request ({longest[schema.WAKER_NAME]})"})
     if len(group.most_of(Cause.AWAIT_IO, waits_for_news)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": "another client of the server"})
+
+
+def _by_task_that_came(one: dict[str, Any]) -> bool:
+    return (
+        one.get(schema.WAKER_KIND) == schema.WAKER_UNKNOWN
+        and schema.WAKER_NAME in one
+        and awaits(one, schema.FOR_SIGNAL)
+    )
 
 
 def by_threads(group: Group) -> Iterator[Pattern]:

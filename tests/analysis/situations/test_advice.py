@@ -407,6 +407,37 @@ def test_what_blocks_the_loop_is_replaced_by_what_it_does(awaited: str, wanted: 
     assert words in found.remedy
 
 
+def test_a_loop_that_stands_in_a_lock_is_told_with_who_has_that() -> None:
+    lock = {schema.LOCK_KIND: "Lock", schema.LOCK_FILE: "/srv/app.py", schema.LOCK_LINE: 8}
+    by = {
+        schema.BLOCKER_FUNCTION: "snapshot", schema.BLOCKER_FILE: "/srv/app.py", schema.BLOCKER_LINE: 26,
+        schema.BLOCKER_TRACE_ID: trace_id("c"), schema.BLOCKER_SPAN_ID: f"{9:016x}", schema.BLOCKER_NS: 10 * MS,
+    }  # fmt: skip
+    picture = (
+        BLOCKED_LOOP.format(cpu=0)
+        + BLOCKS.replace("blocking_io for=", "lock_wait")
+        + """
+    server THIRD       |------------|                trace=c
+    task   third       |------------|                trace=c
+    block  has third   |------------|                trace=c cpu=12
+    """
+    )
+    stood = {schema.CODE_FUNCTION: "snapshot", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 26}
+    found = told(picture, {"b": BLOCKED_BY_LONG, "held": lock | by, "has": stood})
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_queue"
+    assert "behind snapshot (srv/app.py:26), computing" in found.remedy
+    assert "most of it by OTHER" in found.text
+
+
+def test_work_of_no_request_that_awaits_under_a_lock_is_to_give_it_back_before() -> None:
+    by = {schema.BLOCKER_FUNCTION: "flush", schema.BLOCKER_FILE: "/srv/app.py", schema.BLOCKER_LINE: 9}
+    found = in_turn(
+        [100], "Lock.acquire", "unknown", **by, **{schema.BLOCKER_NS: 90 * MS, schema.FOR_MODULE: "asyncio.locks"}
+    )
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/background_holds"
+    assert "keeps the lock over an await (flush (srv/app.py:9))" in found.remedy
+
+
 def test_a_librarys_work_for_an_endpoint_that_blocks_the_loop_is_not_moved_but_made_less() -> None:
     """Its block has the name of the library's function, and the endpoint's place: the endpoint was not on the stack."""
     place = {schema.CODE_FUNCTION: "theirs", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
@@ -978,6 +1009,17 @@ def test_a_thread_that_gives_what_requests_await_is_told_with_its_function(threa
     assert ("Requests wait until step (srv/engine.py:26), in engine, gives" in found.remedy) == bool(thread)
 
 
+def test_connections_that_work_of_no_request_has_are_told_so() -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["deliver"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [""], schema.OCCUPANT_SPAN_IDS: [""], schema.OCCUPANT_NS: [30 * MS],
+        schema.POOL_NAME: "TCPConnector", schema.POOL_SIZE: 3, schema.POOL_KNOB: "limit",
+    }  # fmt: skip
+    picture = bar("server GET", 8, 48) + bar("task root", 8, 48) + bar("wait w root", 10, 40, "type=connection_wait")
+    found = told(picture, {"w": held})
+    assert "as no request waits for that work, give it a pool of its own" in found.remedy
+
+
 @pytest.mark.parametrize(("until", "remedy_key"), [(5, "held_afterwards"), (40, "connections_held")])
 def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, remedy_key: str) -> None:
     held = {
@@ -1310,6 +1352,21 @@ def test_who_waits_until_a_later_request_comes_is_behind_nobody(
     assert (reason.remedy.key == "await_io/signal") is is_later
 
 
+def test_who_waits_until_a_task_of_no_request_comes_is_behind_nobody() -> None:
+    """As a stream of events waits in a queue of its own for what a scheduler's job sends now and then."""
+    facts = {schema.WAKER_NAME: "publish", schema.FOR_MODULE: "asyncio.queues"}
+    found = in_turn([100, 90], "Queue.get", "unknown", **facts)
+    assert key(found, Cause.AWAIT_IO) == "await_io/signal"
+    assert "each waits until a task of no request (publish) comes" in found.remedy
+
+
+def test_what_a_request_gives_itself_is_no_limit() -> None:
+    found = in_turn(
+        [100], "Queue.get", "activity", **{schema.WAKER_SPAN_ID: f"{77:016x}", schema.FOR_MODULE: "asyncio.queues"}
+    )
+    assert [one.cause for one in found.judgement.reasons] == [Cause.AWAIT_IO]
+
+
 def test_a_time_limit_where_later_requests_give_what_is_awaited_is_meant() -> None:
     place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
     at = {schema.FOR: "wait_for", schema.FOR_MODULE: "asyncio.tasks", **place}
@@ -1459,7 +1516,7 @@ def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
 def test_a_pause_while_a_limit_is_held_may_be_a_rate(call: str, *, is_pace: bool) -> None:
     found = queued(schema.WAIT_POOL_QUEUE, WAITING.replace("time.sleep", call), OCCUPIED)
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_wait"
-    assert ("Where that sleep keeps to a rate, they wait for the rate" in found.remedy) is is_pace
+    assert ("where it keeps to a rate, they wait for the rate" in found.remedy) is is_pace
 
 
 # --- hops between threads ---------------------------------------------------------------------------
@@ -1507,8 +1564,10 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
      [{"compute": 900}, USUAL, {"compute": 900}, *[USUAL] * 8, *[{"compute": 900.0}] * 9], [{"compute": 40}, *[USUAL] * 15],
      [{"loop_busy": 2300, "compute": 5}, *[{"loop_busy": 400.0, "compute": 200.0}] * 15],
      [{"cpu_wait": 900, "compute": 5}, *[USUAL] * 15], [{"await_io": 900.0}, *[USUAL] * 11, *[{"await_io": 900.0}] * 8],
-     [*[{"compute": 900}] * 2, *([USUAL] * 7 + [{"compute": 950}]) * 12]],
-    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last", "without a CPU", "later too", "by chance"],
+     [*[{"compute": 900}] * 2, *([USUAL] * 7 + [{"compute": 950}]) * 12],
+     [*[{"loop_busy": 200}] * 3, *[USUAL] * 50, *[{"loop_busy": 150.0}] * 3, *[USUAL] * 50]],
+    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last", "without a CPU", "later too", "by chance",
+         "behind what others wait for later"],
 )  # fmt: skip
 def test_no_cold_start(walls: list[dict[str, float]]) -> None:
     assert Situation.COLD_START not in [found.kind for found in over_time(walls)]
