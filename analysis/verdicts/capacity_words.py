@@ -94,6 +94,8 @@ def _needs(one: ProcessCapacity, limit: Use) -> str:
         if SEMAPHORE in limit.name:  # how many have it at once is not known
             return f"it lets one go on each {amount(limit.demand_ns)} on average"
         return f"held for {amount(limit.demand_ns)} per request on average"
+    if limit.resource is Resource.TASK:  # whose pieces it took is not known
+        return f"it takes {amount(limit.demand_ns)} per request on average"
     of_heaviest, it = one.heaviest_ns or limit.demand_ns, _IT.get(limit.resource, "it")
     if abs(of_heaviest - limit.demand_ns) <= _ALIKE * limit.demand_ns:
         return f"each {one.heaviest} needs {it} for {amount(of_heaviest)}"

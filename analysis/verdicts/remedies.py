@@ -64,7 +64,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "{keep}: what passes before the question is sent, and in the close, is saved."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
      "Requests queue for {task}, which takes one at a time ({doing}): start {several}, let it take several at once (a "
-     "batch), or make that shorter.{ended}"),
+     "batch), or make that shorter.{ended}{apart}"),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
      "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
      "is done, and let the next one in then; put together what takes equally long; start {several} ({task}); or make "

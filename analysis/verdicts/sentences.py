@@ -317,7 +317,7 @@ _PATTERNS: Final = {
         "unpickling, {piped_ns:ms} in pipes).",
     Situation.CONSUMER:
         "A queue before {tasks:of task}: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
-        "{mean_ns:ms} each ({doing}).",
+        "{mean_ns:ms} each ({doing}).{ahead}",
     Situation.BATCHES:
         "Batches: {task} answers several requests at once; while a request waited, it did {times:.1f} pieces of work, one "
         "after another, {mean_ns:ms} each ({doing}).",

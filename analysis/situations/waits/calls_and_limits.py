@@ -9,12 +9,13 @@ import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import is_users
 from whywait.analysis.capacity.contention import in_batches
-from whywait.analysis.capacity.window import active_ns
+from whywait.analysis.capacity.window import most_at_once
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.answers import in_parts
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
+from whywait.analysis.situations.waits.who_answers import stood_ahead
 from whywait.analysis.situations.what_helps import (
     CHILD,
     DEADLOCK,
@@ -102,6 +103,10 @@ def consumers(group: Group) -> Iterator[Pattern]:
             kind = Situation.BATCHES if one["task"] in batches else Situation.CONSUMER
             found |= {"task": one["task"], "doing": one["detail"], "tasks": at_once[one["task"]]}
             failed = group.requests["error"].any() and found["tasks"] == 1
+            found |= {"ahead": "", "apart": ""}
+            if ahead := stood_ahead(group, one["task"]):
+                found["ahead"] = f" Requests of {ahead}, begun before, queued there, too, for most of that time."
+                found["apart"] = f" Or give {ahead} a queue of its own, or each client, and take from all in turn."
             found["several"] = f"more of it than these {found['tasks']}" if found["tasks"] > 1 else "several of it"
             found["ended"] = _ENDED * bool(failed)
             yield Pattern(kind, cause, found)
@@ -126,9 +131,8 @@ def _of_all_requests(spans: pd.DataFrame) -> tuple[set[str], dict[str, int]]:
     pieces = waits.sort_values("start_ns").drop_duplicates(["task", "end_ns"])
     at_once = {}
     for task, one in pieces.groupby("task"):
-        over_ns = max(active_ns(one["start_ns"], one["end_ns"], rest_ns=0), 1)
         of_thread = str(task).startswith(schema.OF_THREAD)
-        at_once[str(task)] = 1 if of_thread else round(float((one["end_ns"] - one["start_ns"]).sum()) / over_ns)
+        at_once[str(task)] = 1 if of_thread else most_at_once(one["start_ns"], one["end_ns"])
     return {*last.loc[in_batches(last, ["task"]), "task"]}, at_once
 
 

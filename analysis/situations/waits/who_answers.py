@@ -26,6 +26,7 @@ _NEAR: Final = 0.1  # of a wait: so close to the end of the other's
 _LONG_NS: Final = 20_000_000  # shorter waits for a database do not tell who ended them
 _BEFORE_NS, _AFTER_NS = 1_000_000, 5_000_000  # their end: that of the request whose transaction it was
 _ELSEWHERE: Final = 0.38  # of a wait, where no equal turns end
+_MOST: Final = 500  # waits of an endpoint, the longest
 _BY_CHANCE: Final = 0.3  # of these: such a request ended there, too, in more of the waits
 
 
@@ -99,6 +100,29 @@ def rows_held(group: Group) -> Iterator[Pattern]:
                     stood[place] += lasted_ns
             said = {"who": name, "share": ns / own["amount_ns"].sum(), "where": stood.most_common(1)[0][0]}
             yield Pattern(Situation.ROW_HELD, Cause.AWAIT_IO, said)
+
+
+def stood_ahead(group: Group, task: str) -> str:
+    """Return the other endpoint whose requests, begun before, stood before the same task for most of the time in which these
+    did; "" without one."""
+    every = group.spans.once(_before_tasks)
+    every = every[every["task"] == task]
+    is_own = every["trace_id"].isin(group.requests["trace_id"])
+    own, sums = every[is_own].nlargest(_MOST, "ns"), Counter[str]()
+    for name, others in every[~is_own].groupby("of"):
+        starts, ends = (others.nlargest(_MOST, "ns")[key].to_numpy(np.int64) for key in ("start_ns", "end_ns"))
+        for start, end in own[["start_ns", "end_ns"]].itertuples(index=False):
+            sums[str(name)] += int(((np.minimum(ends, end) - start) * (starts < start)).max().clip(min=0))
+    return next((name for name, ns in sums.most_common(1) if ns >= MIN_HELD * own["ns"].sum() and name), "")
+
+
+def _before_tasks(spans: pd.DataFrame) -> pd.DataFrame:
+    """When each request stood before a task of no request, from first to last, and `of` which endpoint it is."""
+    waits = spans[["trace_id", "start_ns", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
+    by_request = waits[waits["task"] != ""].groupby(["task", "trace_id"], as_index=False)
+    stood = by_request.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
+    names = _roots(spans).drop_duplicates("trace_id").set_index("trace_id")["of"]
+    return stood.assign(ns=stood["end_ns"] - stood["start_ns"], of=stood["trace_id"].map(names).fillna(""))
 
 
 def _addresses(spans: pd.DataFrame) -> set[str]:

@@ -863,6 +863,27 @@ def test_several_tasks_of_one_function_are_counted() -> None:
     assert all("start more of it than these 3" in one.remedy for one in found)
 
 
+def test_the_endpoint_that_fills_a_queue_before_others_come_is_told() -> None:
+    turns, picture, more = {schema.FOR_TASK: "worker", schema.FOR_TURNS: 2}, "", {}
+    for trace, endpoint, begin, pieces in (("a", "BULK", 0, 9), ("b", "GET", 2, 4), ("c", "GET2", 41, 2)):
+        until = (begin // 10 + pieces) * 10
+        picture += bar(f"server {endpoint}", begin, until + 1, f"trace={trace}")
+        picture += bar(f"task root{trace} {endpoint}", begin, until + 1, f"trace={trace}")
+        more[f"root{trace}"] = {schema.ROOT: True}
+        for piece in range(pieces):
+            first = max(begin // 10 * 10 + piece * 10, begin)
+            name = f"w{trace}{piece}"
+            picture += bar(
+                f"wait {name} root{trace}", first, until - (pieces - piece - 1) * 10, f"trace={trace} waker=timer"
+            )
+            more[name] = {schema.FOR: "sleep", **turns}
+    spans = drawn(picture, more).replace({"name": {"GET2": "GET"}})
+    bulk, get = sorted(verdict(analyze(spans)), key=lambda one: one.endpoint)
+    assert "Requests of BULK, begun before, queued there, too" in get.text
+    assert "Or give BULK a queue of its own" in get.remedy
+    assert "begun before" not in bulk.text
+
+
 @pytest.mark.parametrize(("second", "situation"), [("|----|", Situation.BATCHES), ("|--|", Situation.CONSUMER)])
 def test_a_task_that_answers_several_at_once_takes_batches(second: str, situation: Situation) -> None:
     found = told(
