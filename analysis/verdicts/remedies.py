@@ -23,7 +23,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "it. What waits for it here is not slow itself, and more connections do not help."),
     ((Cause.AWAIT_IO,), Situation.ROW_HELD,
      "Keep the transaction of {who} short: it probably locks the row (or all that it has changed) until its end. Do what {where} does "
-     "before it or after its commit, and lock as the last thing before the change. pg_stat_activity and pg_locks show who waits for whom."),
+     "before it or after its commit, and lock as the last thing before the change. pg_stat_activity and pg_locks show who waits for whom. Where a statement that locks a "
+     "whole table (ALTER, TRUNCATE) waits for that transaction, all others stand behind it: give it a lock_timeout."),
     ((Cause.POOL_QUEUE,), Situation.HOLDS_ONE,
      "Break the cycle: a job of this pool waits in {at} for another job of the same pool. Give the inner jobs a pool of "
      "their own, or call them directly there. A larger pool only moves the number of requests at which they all stop."),
@@ -76,7 +77,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.LIMITER_WAIT,), Situation.BY_THREAD,
      "Requests wait until {who}, in {thread}, gives what they wait for: make that shorter, let it do several at once (a batch), "
-     "let several threads do it, or begin it before it is needed."),
+     "let several threads do it, or begin it before it is needed. Where it only comes now and then, as in a stream of events, nothing "
+     "is slow; but a thread must give it by loop.call_soon_threadsafe, or the loop may learn of it late."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
      "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
