@@ -64,6 +64,8 @@ def sentence(one: ProcessCapacity) -> str:
     used = f"{named(most)} is used most, {most.utilization:.0%} of it{_by_others(most)}, at {_rate(one.served_per_s)}"
     if most.utilization < FREE:
         return f"Nothing is near its limit: {used}."
+    if queues[:1] == [most]:
+        used = f"{most.utilization:.0%} of it is used on average{_by_others(most)}, at {_rate(one.served_per_s)}"
     where = f"There is a queue for {named(queues[0])}, which is not used up" if queues else "Nothing has a long queue"
     return f"{where}: {used}; it allows {_rate(most.possible_per_s)}."
 

@@ -71,11 +71,18 @@ def worded(one: Judgement) -> Verdict:
     felt = None if first else unseen(one)
     dark = [found.numbers for found in one.situations if found.kind is Situation.UNEXPLAINED]
     less = "".join(found["less"] for found in dark if first is None or found["mean_ns"] > first.mean_ns)
+    reasons = tuple(_reason(reason, one.situations) + _as_well(reason, one.reasons) for reason in one.reasons)
+    told = " ".join((*reasons, first.remedy.text)) if first else ""
+    again = [str(found.numbers.get("remedy") or "") for found in one.situations]  # told once
+    situations = [
+        situation(found).removesuffix(f" {words}" if words in told else "")
+        for found, words in zip(one.situations, again, strict=True)
+    ]
     return Verdict(
         one,
         _headline(one),
-        tuple(_reason(reason, one.situations) + _as_well(reason, one.reasons) for reason in one.reasons),
-        tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
+        reasons,
+        tuple(filter(None, dict.fromkeys(situations))),
         less or (first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else ""),
     )
 

@@ -573,7 +573,11 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
     [
         ("loop user's /srv/compress.py:pack", "Move pack off the event loop"),
         ("loop library's /x/site-packages/starlette/middleware/gzip.py:pack", "compresslevel of GZipMiddleware"),
-        ("loop user's /srv/app.py:pack in sklearn.<module>", "at the top of pack's module"),
+        ("loop user's /srv/app.py:pack in sklearn.<module>", "at the top of a module of yours"),
+        (
+            "loop library's /x/site-packages/anyio/_core/_sockets.py:<module> in most requests",
+            "A module is imported there",
+        ),
         ("thread user's /srv/app.py:pack", "or run it in a process pool"),
         ("loop user's /srv/app.py:pack in json.loads", "a key for each entry"),
         ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
@@ -1623,6 +1627,14 @@ def test_the_cause_of_the_slowest_is_told_where_it_is_another() -> None:
     (said,) = (one for one in found.situations if "The slowest" in one)
     assert "400 ms of the p95, 405 ms, passed waiting for a lock, blocked by write (srv/app.py:7)" in said
     assert INFO[Cause.LOCK_WAIT].remedy in said
+
+
+def test_the_remedy_of_the_slowest_is_not_told_again_where_the_second_reason_told_it() -> None:
+    walls = [{"await_io": 60, "lock_wait": 5}] * 72 + [{"lock_wait": 400, "await_io": 5}] * 8
+    (found,) = verdict(analysis_of({"GET": walls[::-1]}))
+    assert [one.cause for one in found.judgement.reasons] == [Cause.AWAIT_IO, Cause.LOCK_WAIT]
+    assert "The slowest requests have another cause" in found.text
+    assert found.text.count(INFO[Cause.LOCK_WAIT].remedy) == 1
 
 
 @pytest.mark.parametrize(
