@@ -323,10 +323,10 @@ _PATTERNS: Final = {
         "Large objects {handed} processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
         "unpickling, {piped_ns:ms} in pipes).",
     Situation.CONSUMER:
-        "A queue before {tasks:of task}: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
+        "A queue before {tasks:of task}: while a request waited{some}, {task} did {times:.1f} pieces of work, one after another, "
         "{mean_ns:ms} each ({doing}).{ahead}",
     Situation.BATCHES:
-        "Batches: {task} answers several requests at once; while a request waited, it did {times:.1f} pieces of work, one "
+        "Batches: {task} answers several requests at once; while a request waited{some}, it did {times:.1f} pieces of work, one "
         "after another, {mean_ns:ms} each ({doing}).",
     Situation.MESSAGES_IN_TURN:
         "A connection's messages are handled in turn: one that comes meanwhile waits until this one is done, which is not counted "

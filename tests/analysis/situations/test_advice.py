@@ -867,6 +867,29 @@ def test_several_tasks_of_one_function_are_counted() -> None:
     assert all("start more of it than these 3" in one.remedy for one in found)
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_task_that_lets_all_go_on_once_is_no_queue(later: bool) -> None:
+    """As one that loads what all requests wait for at the start; it is one where it answers others at another time, too."""
+    turns, picture, more = {schema.FOR_TASK: "warm_up", schema.FOR_TURNS: 3}, "", {}
+    for number in range(20):
+        waits, begin = number < 2 or (later and number == 19), number * 40 if number > 1 else number
+        trace, until = f"trace={chr(ord('a') + number)}", (begin // 10 * 10 + 30 if waits else begin + 3)
+        picture += bar(f"server S{number}", begin, until + 1, trace) + bar(
+            f"task root{number} S{number}", begin, until + 1, trace
+        )
+        for piece in range(3 * waits):
+            name, first = f"w{number}{piece}", max(begin, begin // 10 * 10 + 10 * piece)
+            picture += bar(
+                f"wait {name} root{number}", first, begin // 10 * 10 + 10 * piece + 10, f"waker=timer {trace}"
+            )
+            more[name] = {schema.FOR: "sleep", **turns}
+    (found,) = verdict(analyze(drawn(picture, more).replace({"name": r"^S\d+$"}, "GET", regex=True)))
+    assert (Situation.BY_TASK in kinds(found)) is not later
+    assert ("2 of 20 requests waited for warm_up" in found.text) is not later
+    assert ("while a request waited, as 3 of 20 did" in found.text) is later
+    assert (Situation.COLD_START in kinds(found)) is not later
+
+
 def test_the_endpoint_that_fills_a_queue_before_others_come_is_told() -> None:
     turns, picture, more = {schema.FOR_TASK: "worker", schema.FOR_TURNS: 2}, "", {}
     for trace, endpoint, begin, pieces in (("a", "BULK", 0, 9), ("b", "GET", 2, 4), ("c", "GET2", 41, 2)):
