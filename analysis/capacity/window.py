@@ -10,13 +10,13 @@ _LEAST: Final = 0.1  # of the time
 _REST_NS: Final = 1_000_000_000  # without any request, from which a pause of the clients is no part of the run
 
 
-def active_ns(start_ns: "pd.Series[Any]", end_ns: "pd.Series[Any]", rest_ns: int = _REST_NS) -> int:
-    """Return the time from the first start to the last end, without pauses longer than `rest_ns` in which nothing was open."""
+def active_ns(start_ns: "pd.Series[Any]", end_ns: "pd.Series[Any]") -> int:
+    """Return the time from the first start to the last end, without pauses longer than _REST_NS in which nothing was open."""
     if len(start_ns) == 0:
         return 0
     start, upto = _ordered(start_ns, end_ns)
     pauses = np.maximum(start[1:] - upto[:-1], 0)
-    return int(upto[-1] - start[0] - pauses[pauses > rest_ns].sum())
+    return int(upto[-1] - start[0] - pauses[pauses > _REST_NS].sum())
 
 
 def most_at_once(start_ns: "pd.Series[Any]", end_ns: "pd.Series[Any]") -> int:

@@ -155,11 +155,8 @@ def _by_tasks(
         if not own["task"].any():
             continue
         of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
-        yield (
-            cause,
-            own,
-            of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"), requests=("request_id", "nunique")),
-        )
+        sums = {"ns": ("amount_ns", "sum"), "times": ("span_id", "nunique"), "requests": ("request_id", "nunique")}
+        yield cause, own, of_tasks.agg(**sums)
 
 
 def rate_limits(group: Group) -> Iterator[Pattern]:
@@ -235,11 +232,8 @@ def signals(group: Group) -> Iterator[Pattern]:
 
 
 def _by_task_that_came(one: dict[str, Any]) -> bool:
-    return (
-        one.get(schema.WAKER_KIND) == schema.WAKER_UNKNOWN
-        and schema.WAKER_NAME in one
-        and awaits(one, schema.FOR_SIGNAL)
-    )
+    is_task = one.get(schema.WAKER_KIND) == schema.WAKER_UNKNOWN and schema.WAKER_NAME in one
+    return is_task and awaits(one, schema.FOR_SIGNAL)
 
 
 def by_threads(group: Group) -> Iterator[Pattern]:
