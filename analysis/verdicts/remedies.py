@@ -167,7 +167,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: {how}."),
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
-     "{once}{raise_it} the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
+     "{once}{less} {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
      "together; or make each shorter."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.STRAGGLER,
      "They run together already, and the slowest one sets the time: find out why it takes longer than the others, answer "

@@ -1499,6 +1499,13 @@ def test_a_limit_inside_one_request() -> None:
     assert found.remedy.startswith("Raise the limit on Queue.get in srv/app.py:5")
 
 
+def test_a_lock_inside_one_request_has_no_limit_to_raise() -> None:
+    found = items(12, 1, awaited="Lock.acquire")
+    assert "12 of item went through 1 at a time (Lock.acquire in srv/app.py:5)" in found.text
+    assert "or ask less) under Lock.acquire in srv/app.py:5: 12 of item go through 1 at a time" in found.remedy
+    assert "Raise the limit" not in found.remedy
+
+
 def test_resolvers_that_ask_a_database_one_by_one_are_to_ask_once() -> None:
     of = {schema.CODE_FILE: "/v/site-packages/graphql/execution.py", schema.CODE_FUNCTION: "complete"}
     about = {
