@@ -99,7 +99,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.LOCK_WAIT: CauseInfo(
         "blocked on a lock, semaphore, event or condition", "waiting for a lock",
-        "Hold the lock for a shorter time (no I/O under it), or split it: one lock per object instead of one for all.",
+        "Hold the lock for a shorter time (no I/O and no computing under it), or split it: one lock per object instead of one for all.",
         ("#7a4b2a", "#c08a63"), {schema.WAIT_LOCK: "{lock}"}, Culprit.HOLDER, by="blocked by", texture="/",
     ),
     Cause.LOGGING_WAIT: CauseInfo(

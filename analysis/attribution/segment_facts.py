@@ -20,7 +20,7 @@ _THREAD_WAITS: Final = (schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCK
 _FILE_LOCKS: Final = ("flock", "fcntl")  # the latter waits for nothing else
 _TEXTS: Final = (
     schema.WAIT, schema.WAKER_KIND, schema.FOR, schema.FOR_MODULE, schema.FOR_CALL, schema.DEVICE, schema.PHASE, schema.HANDLER,
-    schema.EVIDENCE, schema.WAKER_NAME, schema.BLOCKER_FUNCTION, schema.POOL_NAME,
+    schema.EVIDENCE, schema.WAKER_NAME, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID, schema.BLOCKER_FUNCTION, schema.POOL_NAME,
 )  # fmt: skip
 
 

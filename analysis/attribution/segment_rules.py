@@ -66,6 +66,11 @@ def _taken_up_later(one: Facts) -> Bools:
     return one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.followed_elsewhere
 
 
+def _given_by_own(one: Facts) -> Bools:
+    own = one.has(schema.WAKER_SPAN_ID) & ~one.has(schema.WAKER_TRACE_ID)
+    return _ended_by(schema.WAKER_ACTIVITY)(one) & own & one.awaits(schema.FOR_SIGNAL)
+
+
 def _in_handler(one: Facts) -> Bools:
     return np.isin(one.part, [REST, LOCK, CALL]) & ~one.waiting & one.in_run & one.has(schema.HANDLER)
 
@@ -124,8 +129,11 @@ RULES: Final = (
     Rule("thread of a library", _ended_by(schema.WAKER_THREAD), Cause.UNEXPLAINED,
          "{awaiting}{where}, ended by thread {waker}"),
     Rule("barrier", _within(schema.FOR_BARRIER), Cause.LIMITER_WAIT, "{awaiting}{where}", Evidence.INFERRED),
+    Rule("signal of its own", _given_by_own, Cause.AWAIT_IO, "{awaiting}{where}, ended by {waker}", Evidence.INFERRED),
     Rule("signal of others", lambda one: _ended_by(schema.WAKER_ACTIVITY)(one) & one.awaits(schema.FOR_SIGNAL),
          Cause.LIMITER_WAIT, "{awaiting}{where}, ended by {waker}", Evidence.INFERRED),
+    Rule("signal of no request", lambda one: _ended_by(schema.WAKER_UNKNOWN)(one) & one.has(schema.WAKER_NAME) & one.awaits(schema.FOR_SIGNAL),
+         Cause.AWAIT_IO, "{awaiting}{where}, until {waker} came", Evidence.INFERRED),
     Rule("work of no request", lambda one: _ended_by(schema.WAKER_UNKNOWN)(one) & one.has(schema.WAKER_NAME),
          Cause.UNEXPLAINED, "{awaiting}{where}, ended by {waker}"),
     Rule("any other wait", lambda one: one.ruled, Cause.UNEXPLAINED, "{awaiting}{where}"),

@@ -9,6 +9,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_CHANCE, COLD_FIRST, COLD_NS
+from whywait.analysis.situations.waits.calls_and_limits import of_all_requests
 from whywait.tracer import schema
 
 
@@ -33,13 +34,15 @@ def cold_start(group: Group) -> Iterator[Pattern]:
         return
     of_chief = group.causes["cause"] == chief
     chiefs = group.causes[cold & of_chief]
-    served = [schema.FOR_TURNS in found for found in group.attributes_of(chiefs)]
+    _, _, once = group.spans.once(of_all_requests)
+    served = [schema.FOR_TURNS in one and one.get(schema.FOR_TASK) not in once for one in group.attributes_of(chiefs)]
     if chiefs.loc[served, "amount_ns"].sum() * 2 >= chiefs["amount_ns"].sum():  # a queue, which others had filled
         return
     by_detail = chiefs.groupby("detail")["amount_ns"].sum()
-    # a queue that those after them stand in, too: who came first was served last
-    later = group.causes[~cold & of_chief & (group.causes["detail"] == by_detail.idxmax())]["amount_ns"].sum()
-    if chief in FOLLOWED and later >= COLD_NS * (group.count - first):
+    # a queue that those after them stand in, too: who came first was served last; or what blocks others now and then
+    later = group.causes[~cold & of_chief & (group.causes["detail"] == by_detail.idxmax())]
+    as_long = later.groupby("request_id")["amount_ns"].sum() * 2 >= by_detail.max() / first
+    if chief in FOLLOWED and (later["amount_ns"].sum() >= COLD_NS * (group.count - first) or as_long.sum() >= first):
         return
     found: dict[str, Any] = {
         "requests": first,

@@ -119,6 +119,10 @@ LESS: Final[Table] = (
     (r" (?:in|beside) (?:sqlalchemy\.)?(?:(?:Async)?Session\.(?:execute|scalars?|stream\w*)|\w*Result\.\w+)$",
      "In {function} SQLAlchemy makes an object of each row: ask for fewer rows (pages, a LIMIT), let the database add them up, or "
      "select columns instead of whole objects (select(Order.id, Order.total)), whose rows are far lighter."),
+    (r" (?:in|beside) sqlalchemy\.(?:(?:Async)?Session\.(?:flush|commit|add_all)|InstanceState\._initialize_instance)\b",
+     "In {function} SQLAlchemy makes an object of each row that is to be written, and writes each by itself: give the rows as "
+     "dictionaries to one statement (session.execute(insert(Order), rows)), some hundreds at a time, or copy them into the database "
+     "(COPY), which makes no objects."),
     (r" in (?:json|simplejson|ujson|orjson|pickle|yaml|csv)\.\w+$",
      "{function} reads or writes much at once, in C code or Python's own that keeps the GIL in any thread: keep less in "
      "one piece (a key for each entry, pages), keep what was read while it stays the same, or take a faster library (msgspec, "
@@ -152,8 +156,8 @@ FASTER: Final[Table] = (
     (r"\.__(?:init|new|post_init)__ in most requests$",
      "{function} makes an object in each request: where it is the same for all of them, make it once, at start-up, and keep it. "
      "Else make that faster (vectorise, cache, batch), or in a process pool."),
-    (r" (?:in|beside) [\w.]+\.<module>$",
-     "A module is imported there, with all that it imports: import it at the top of {function}'s module, so that it is there before "
+    (r"(?: (?:in|beside) [\w.]+\.|:)<module>( in most requests)?$",
+     "A module is imported there, with all that it imports: import it at the top of a module of yours, so that it is there before "
      "the first request."),
     (r" beside (?:pydantic\w*|json|ujson|orjson|msgspec|marshmallow)\.",
      "The framework checks and converts there what {function} takes or returns: take and send less at once (pages, fewer fields), or "
@@ -278,7 +282,7 @@ HOLDS_LESS: Final = {
                   "as of a row that another transaction changed)",
     Use.CLIENT: ", and are in use there: make what is asked shorter, or ask less often (a cache, one question for several)",
     Use.WEBSOCKET: ", while its websocket is open: take one there for each message (`async with`), and not as its dependency",
-    Use.OTHER: ": do less there while one is held (acquire it later, release it sooner)",
+    Use.OTHER: ": do less there while one is held (acquire it later; give it back, or end the session, before an await that needs none)",
 }  # fmt: skip
 _WHERE: Final = (schema.LOCK_KIND, schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")

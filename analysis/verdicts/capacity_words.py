@@ -64,6 +64,8 @@ def sentence(one: ProcessCapacity) -> str:
     used = f"{named(most)} is used most, {most.utilization:.0%} of it{_by_others(most)}, at {_rate(one.served_per_s)}"
     if most.utilization < FREE:
         return f"Nothing is near its limit: {used}."
+    if queues[:1] == [most]:
+        used = f"{most.utilization:.0%} of it is used on average{_by_others(most)}, at {_rate(one.served_per_s)}"
     where = f"There is a queue for {named(queues[0])}, which is not used up" if queues else "Nothing has a long queue"
     return f"{where}: {used}; it allows {_rate(most.possible_per_s)}."
 
@@ -94,6 +96,8 @@ def _needs(one: ProcessCapacity, limit: Use) -> str:
         if SEMAPHORE in limit.name:  # how many have it at once is not known
             return f"it lets one go on each {amount(limit.demand_ns)} on average"
         return f"held for {amount(limit.demand_ns)} per request on average"
+    if limit.resource is Resource.TASK:  # whose pieces it took is not known
+        return f"it takes {amount(limit.demand_ns)} per request on average"
     of_heaviest, it = one.heaviest_ns or limit.demand_ns, _IT.get(limit.resource, "it")
     if abs(of_heaviest - limit.demand_ns) <= _ALIKE * limit.demand_ns:
         return f"each {one.heaviest} needs {it} for {amount(of_heaviest)}"

@@ -118,6 +118,7 @@ class Reason:
     remedy: Remedy
     meanwhile: tuple[Meanwhile, ...] = ()  # what those ahead did, at the end of the chain; sums to mean_ns
     detail_share: float = 1.0  # of this cause's time
+    other_endpoint: str = ""  # of the requests that were ahead for most of it, where it is not their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ def _groups(analysis: Analysis) -> list[Group]:
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     by_other = culprits["culprit_trace_id"].ne("") & culprits["culprit_trace_id"].ne(culprits["trace_id"])
     for_all = culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)) & culprits["cause"].isin(_DOES_ITSELF)
-    culprits = culprits.assign(by_other=by_other & ~for_all)
+    endpoints = dict(zip(analysis.analysed["trace_id"], analysis.analysed["endpoint"], strict=True))
+    culprits = culprits.assign(by_other=by_other & ~for_all, of=culprits["culprit_trace_id"].map(endpoints))
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     stopped = dict(iter(culprits[culprits["cause"].isin(STOPPED)].groupby(["culprit", "culprit_file"], sort=False)))
@@ -291,18 +293,23 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     details = [detail for detail, at in zip(by_detail, places, strict=True) if by_place[at] == place_ns]
     named = group.culprits_of(cause)
     named = named[named["culprit"] != ""]
-    name, file, line, part, others = "", "", None, 0.0, 0.0
+    name, file, line, part, others, of = "", "", None, 0.0, 0.0, ""
     if len(named):
         totals = sums(named["culprit"], named["ns"])
         name, part = max(totals, key=totals.__getitem__), float(max(totals.values())) / total_ns
         file, line = _place(named[named["culprit"] == name], "culprit")
         others = float(named.loc[named["by_other"], "ns"].sum()) / total_ns
+        of_others = named[named["by_other"]]
+        by_endpoint = sums(of_others["of"], of_others["ns"])
+        of = max(by_endpoint, key=by_endpoint.__getitem__, default="")
+        if of == group.endpoint or by_endpoint.get(of, 0) < MIN_HELD * total_ns:
+            of = ""
     if stood := _stood(group, cause):
         name, file, line = stood
     return Reason(
         cause, group.means[cause], group.shares[cause], Evidence(max(by_evidence, key=by_evidence.__getitem__)), max(details, key=by_detail.__getitem__), name, file,
         line, min(part, 1.0), min(others, 1.0), remedy(cause, situations),
-        group.meanwhile[cause], float(place_ns) / total_ns,
+        group.meanwhile[cause], float(place_ns) / total_ns, of,
     )  # fmt: skip
 
 

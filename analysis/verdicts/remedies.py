@@ -7,6 +7,7 @@ from typing import Final
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Pattern, Situation, numbers
+from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import CHILD
 
 # the words in braces are fields of the situation's record
@@ -22,7 +23,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "it. What waits for it here is not slow itself, and more connections do not help."),
     ((Cause.AWAIT_IO,), Situation.ROW_HELD,
      "Keep the transaction of {who} short: it probably locks the row (or all that it has changed) until its end. Do what {where} does "
-     "before it or after its commit, and lock as the last thing before the change. pg_stat_activity and pg_locks show who waits for whom."),
+     "before it or after its commit, and lock as the last thing before the change. pg_stat_activity and pg_locks show who waits for whom. Where a statement that locks a "
+     "whole table (ALTER, TRUNCATE) waits for that transaction, all others stand behind it: give it a lock_timeout."),
     ((Cause.POOL_QUEUE,), Situation.HOLDS_ONE,
      "Break the cycle: a job of this pool waits in {at} for another job of the same pool. Give the inner jobs a pool of "
      "their own, or call them directly there. A larger pool only moves the number of requests at which they all stop."),
@@ -63,7 +65,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "{keep}: what passes before the question is sent, and in the close, is saved."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
      "Requests queue for {task}, which takes one at a time ({doing}): start {several}, let it take several at once (a "
-     "batch), or make that shorter.{ended}"),
+     "batch), or make that shorter.{ended}{apart}"),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
      "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
      "is done, and let the next one in then; put together what takes equally long; start {several} ({task}); or make "
@@ -75,7 +77,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.LIMITER_WAIT,), Situation.BY_THREAD,
      "Requests wait until {who}, in {thread}, gives what they wait for: make that shorter, let it do several at once (a batch), "
-     "let several threads do it, or begin it before it is needed."),
+     "let several threads do it, or begin it before it is needed. Where it only comes now and then, as in a stream of events, nothing "
+     "is slow; but a thread must give it by loop.call_soon_threadsafe, or the loop may learn of it late."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
      "block a pool waits for all of its jobs, and that stops the loop, where it stands in async code."),
@@ -102,6 +105,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
+    ((Cause.LOCK_WAIT,), Situation.BACKGROUND_HOLDS,
+     "Work that no request waits for keeps the lock over an await ({culprit}): under it, take only what that needs (a copy, or "
+     "exchange it for an empty one), give the lock back, and await after that; or use one lock per object instead of one for all."),
     ((Cause.AWAIT_IO,), Situation.SIGNAL,
      "Nothing is slow here: each waits until {who} comes and gives what it waits for. Where such waits are meant, as in a long poll, "
      "keep their endpoint out of what is measured, and give them a time limit; else look at why that comes so late."),
@@ -165,7 +171,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: {how}."),
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
-     "{once}{raise_it} the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
+     "{once}{less} {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
      "together; or make each shorter."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.STRAGGLER,
      "They run together already, and the slowest one sets the time: find out why it takes longer than the others, answer "
@@ -225,7 +231,8 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.CPU_WAIT,), Situation.CPU_SIBLING_PROCESSES,
      "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs."),
     ((Cause.CPU_WAIT,), Situation.CPU_OWN_THREADS,
-     "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more threads do not help once every CPU is busy."),
+     "Run fewer threads at once (a smaller pool, fewer and larger jobs), and let each compute less (a cache, less often): more "
+     "threads do not help once every CPU is busy."),
     ((Cause.CPU_WAIT,), Situation.CPU_NATIVE_THREADS,
      "Limit the threads of native libraries: {how}, so that workers × native threads do not exceed the CPUs."),
     ((Cause.CPU_WAIT,), Situation.CPU_QUOTA,
@@ -250,7 +257,8 @@ class Remedy:
 
 def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
-    rival = next((one for one in situations if one.kind.startswith("cpu_")), None)  # what used the CPUs most
+    rivals = [one for one in situations if one.kind.startswith("cpu_")]
+    rival = next(iter(rivals), None)  # what used the CPUs most
     for found in situations:
         of = numbers(found)
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
@@ -259,5 +267,8 @@ def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
         if decides and (words := REMEDIES.get((like, found.kind))):
             if rival and (found.kind, rival.kind) == (Situation.HOLDERS_NEED_CPU, Situation.CPU_OTHER_PROCESSES):
                 words, of = f"Those ahead wait for a CPU. {REMEDIES[Cause.CPU_WAIT, rival.kind]}", numbers(rival)
-            return Remedy(cause, found.kind, words.format(**of).replace(" ()", "").replace(" (its limit)", ""))
+            said = words.format(**of).replace(" ()", "").replace(" (its limit)", "")
+            if found is rival and rivals[1:] and rivals[1].numbers["share"] >= MIN_HELD * rival.numbers["share"]:
+                said = f"{said} {remedy(cause, rivals[1:]).text}"  # nearly as much
+            return Remedy(cause, found.kind, said)
     return Remedy(cause, None, INFO[cause].remedy)

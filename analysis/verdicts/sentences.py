@@ -71,11 +71,18 @@ def worded(one: Judgement) -> Verdict:
     felt = None if first else unseen(one)
     dark = [found.numbers for found in one.situations if found.kind is Situation.UNEXPLAINED]
     less = "".join(found["less"] for found in dark if first is None or found["mean_ns"] > first.mean_ns)
+    reasons = tuple(_reason(reason, one.situations) + _as_well(reason, one.reasons) for reason in one.reasons)
+    told = " ".join((*reasons, first.remedy.text)) if first else ""
+    again = [str(found.numbers.get("remedy") or "") for found in one.situations]  # told once
+    situations = [
+        situation(found).removesuffix(f" {words}" if words in told else "")
+        for found, words in zip(one.situations, again, strict=True)
+    ]
     return Verdict(
         one,
         _headline(one),
-        tuple(_reason(reason, one.situations) + _as_well(reason, one.reasons) for reason in one.reasons),
-        tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
+        reasons,
+        tuple(filter(None, dict.fromkeys(situations))),
         less or (first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else ""),
     )
 
@@ -95,7 +102,8 @@ def culprit_share(one: Reason, wait: str = "it") -> str:
     """Return the chief culprit's share of the wait, where it is not all of it, and the share of other requests."""
     said = f" for {one.culprit_share:.0%} of {wait}" if one.culprit and one.culprit_share < 0.995 else ""
     if one.other_requests_share >= 0.005:
-        said += f"; {one.other_requests_share:.0%} of it by other requests"
+        of = f", most of it by {one.other_endpoint}" if one.other_endpoint else ""
+        said += f"; {one.other_requests_share:.0%} of it by other requests{of}"
     return said
 
 
@@ -180,7 +188,7 @@ def _cpu_rivals(found: Pattern) -> str:
         return f"{part} {name} had run out"
     which = f" (process id {found.numbers['process_id']})" if many == 1 else f" ({many} of that name)" if many else ""
     waited = found.numbers["waited"].removeprefix(" in ")
-    return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}{f', which {waited} needed' if waited else ''}"
+    return f"{part} {_CPU_USERS[found.kind]} used the CPUs{f' that {waited} needed' if waited else ''}, chiefly {name}{which}"
 
 
 def _computes(one: SimpleNamespace) -> str:
@@ -318,10 +326,10 @@ _PATTERNS: Final = {
         "Large objects {handed} processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
         "unpickling, {piped_ns:ms} in pipes).",
     Situation.CONSUMER:
-        "A queue before {tasks:of task}: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
-        "{mean_ns:ms} each ({doing}).",
+        "A queue before {tasks:of task}: while a request waited{some}, {task} did {times:.1f} pieces of work, one after another, "
+        "{mean_ns:ms} each ({doing}).{ahead}",
     Situation.BATCHES:
-        "Batches: {task} answers several requests at once; while a request waited, it did {times:.1f} pieces of work, one "
+        "Batches: {task} answers several requests at once; while a request waited{some}, it did {times:.1f} pieces of work, one "
         "after another, {mean_ns:ms} each ({doing}).",
     Situation.MESSAGES_IN_TURN:
         "A connection's messages are handled in turn: one that comes meanwhile waits until this one is done, which is not counted "

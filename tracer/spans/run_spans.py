@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from whywait.tracer import schema as s
-from whywait.tracer.host.code_location import root_package
+from whywait.tracer.host.code_location import Place, root_package
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.loop import Block, users_place
@@ -14,6 +14,7 @@ from whywait.tracer.spans.pools.device_queue import Position, position_of
 from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.span_spec import AboutBlock, AboutLost, AboutPhase, AboutWait, SpanSpec
+from whywait.tracer.spans.waits.user_site import asked_in
 
 
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
@@ -22,9 +23,9 @@ def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
     name = "ran on the loop" if block.sample is None else f"{s.BLOCK_SPAN_PREFIX}{block.sample.place.function}"
     sample = block.sample
     if sample is not None:
-        place = users_place(sample.place, activity.request)
+        place, call = _users(sample.place, activity)
         if place is not sample.place:
-            sample = sample._replace(place=place, call=("", root_package(sample.place.file)))
+            sample = sample._replace(place=place, call=call)
     about = AboutBlock(activity.span_id, _off_cpu_in_block(drawing, activity, block), sample)
     drawing.add(name, activity, block.parent_id, block.start_ns, block.end_ns, about)
 
@@ -43,7 +44,14 @@ def _off_cpu_in_block(drawing: Drawing, activity: Activity, block: Block) -> Off
     if block.sample is not None and block.sample.call[0] and found.lock_ns and found.call_ns:
         # one call of a library, in which this thread and one of its own take turns at asking the kernel
         found = found._replace(lock_ns=None, call_ns=found.call_ns + found.lock_ns)
-    return found._replace(ran=[one._replace(place=users_place(one.place, activity.request)) for one in found.ran])
+    return found._replace(ran=[one._replace(place=_users(one.place, activity)[0]) for one in found.ran])
+
+
+def _users(place: Place, activity: Activity) -> tuple[Place, tuple[str, str]]:
+    """The user's function for which a library ran, and the library's call there, if known, with its package."""
+    found = users_place(place, activity.request)
+    site = asked_in(activity, place) if found is not place else None
+    return (found, ("", root_package(place.file))) if site is None else (site.user, (site.call, site.package))
 
 
 def add_phase(drawing: Drawing, phase: Phase) -> None:

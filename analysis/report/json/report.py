@@ -85,6 +85,7 @@ def _reason(one: Reason) -> dict[str, Any]:
         "line": one.culprit_line,
         "culprit_share": round(one.culprit_share, 6),
         "other_requests_share": round(one.other_requests_share, 6),
+        "other_endpoint": one.other_endpoint,
         "remedy": {"key": one.remedy.key, "text": one.remedy.text},
         "meanwhile": [asdict(part) for part in one.meanwhile],
     }

@@ -24,7 +24,10 @@ _FOR_NOBODY: Final = (
     " For {share:.0%} of it those ahead worked for nobody: a time limit had ended the wait for them, which stops no thread. Give what "
     "they call that limit (timeout=), or let them look now and then whether they are still wanted (a threading.Event)."
 )
-_OF_RATE: Final = " Where that sleep keeps to a rate, they wait for the rate: raise it, or ask less."
+_OF_SLEEP: Final = (
+    " Where that sleep is a pause between tries, give this back before it and take it again for the next try; where it keeps to a "
+    "rate, they wait for the rate: raise it, or ask less."
+)
 _OF_CLIENTS: Final = (
     " They wait for their clients there: take it when the request's body has been read, and give it back before the answer is "
     "sent, so that a slow client keeps nothing."
@@ -70,10 +73,11 @@ def _background(group: Group, cause: Cause) -> Iterator[Pattern]:
     longest = group.attributes_of(own.nlargest(1, "amount_ns"))[0] if len(named) else {}
     by_thread = longest.get(schema.WAKER_KIND) == schema.WAKER_THREAD  # which works for those that wait
     how = limit_of(longest) if len(named) and not by_thread else ""
-    if how and named["ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+    one_has_it = bool(len(named)) and cause is Cause.LIMITER_WAIT and is_lock(longest)
+    if (how or one_has_it) and named["ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
         chief = named.nlargest(1, "ns").iloc[0]
         who = named_at(chief["culprit"], chief["culprit_file"], chief["culprit_line"])
-        yield Pattern(Situation.BACKGROUND_HOLDS, cause, {"culprit": who, "how": how})
+        yield Pattern(Situation.BACKGROUND_HOLDS, cause, {"culprit": who, "how": how, "is_lock": one_has_it})
 
 
 def _shares(own: pd.DataFrame, cause: Cause) -> tuple[dict[Situation, float], dict[Situation, float]]:
@@ -111,12 +115,16 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
         one_has_it = bool(alike["together_ns"].sum() >= MIN_HELD * alike["ns"].sum())  # and lets all go on
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
+        ahead = group.holders.of(did, doing)
+        for one in ahead[ahead["stood_file"] != ""].nlargest(1, "ns").to_dict("records"):
+            doing += f"; behind {named_at(one['stood'], one['stood_file'], one['stood_line'])}, "
+            doing += Cause(one["did"]).info.phrase
     found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": one_has_it}
     found["is_limit"] = schema.SEMAPHORE in str(wait.get(schema.LOCK_KIND))
     locks = {one.get(schema.LOCK_ID) for one in group.attributes_of(group.of(cause))} - {None}
     found["per_object"] = "" if len(locks) > 1 else ", or use one lock per object instead of one for all"
     found["own"] = _apart(group, cause)
-    found["pace"] = _OF_CLIENTS if did is Cause.REQUEST_IO else _OF_RATE * awaits(at, schema.FOR_SLEEP)
+    found["pace"] = _OF_CLIENTS if did is Cause.REQUEST_IO else _OF_SLEEP * awaits(at, schema.FOR_SLEEP)
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
     if for_job:

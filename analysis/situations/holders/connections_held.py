@@ -85,7 +85,10 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     kept = chief.loc[over, "ns"].sum() >= MIN_HELD * waits["amount_ns"].sum()
     sockets = held_by.loc[held_by["name"].str.match(OF_WEBSOCKET), "trace_id"]
     in_use = Use.WEBSOCKET if kept and chief["culprit_trace_id"].isin(sockets).all() else _in_use(group, waits)
-    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": HOLDS_LESS[in_use]}
+    less = HOLDS_LESS[in_use]
+    if chief["culprit_trace_id"].eq("").all():
+        less += "; as no request waits for that work, give it a pool of its own, or let fewer of it run at once"
+    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share, "less": less}
     callers = ", ".join(_callers(group, at[0], at[1]))
     said["called"] = f"A connection is held in {holder}, or by who called it: {callers}." * bool(callers)
     yield Pattern(

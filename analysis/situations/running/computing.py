@@ -75,7 +75,9 @@ def computing(group: Group) -> Iterator[Pattern]:
         rows, ns = stretches[name, file], took[name, file]
         stopped = group.stopped.get((name, file), group.culprits[:0])
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
-        line, shown = _most(rows, "line"), _most(rows, "shown")
+        # where most of a block was another's, that tells what the other called
+        its = [row for row in rows if known.get(row.span, _UNKNOWN)[1].get(schema.CODE_FUNCTION, name) == name]
+        line, shown = _most(rows, "line"), _most(its or rows, "shown")
         on_loop = 2 * sum(row.ns for row in rows if elsewhere.isdisjoint((row.activity, row.span))) >= ns
         alike = [row for row in rows if row.shown == shown]
         asks = [row for row in alike if row.culprit_span_id in asking]  # others, while it computes: told where most do

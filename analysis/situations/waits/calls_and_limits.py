@@ -8,13 +8,14 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.capacity.contention import in_batches
-from whywait.analysis.capacity.window import active_ns
+from whywait.analysis.capacity.window import most_at_once
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.answers import in_parts
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_HELD
+from whywait.analysis.situations.thresholds import COLD_FIRST, MIN_HELD, MIN_MEAN_NS
+from whywait.analysis.situations.waits.who_answers import stood_ahead
 from whywait.analysis.situations.what_helps import (
     DEADLOCK,
     PASSED_ON,
@@ -93,13 +94,19 @@ def jobs_on_the_loop(group: Group) -> Iterator[Pattern]:
 def consumers(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request that did one thing after another while each request waited for it, whether it answers
     several requests at once, and how many of it run."""
+    batches, at_once, once = group.spans.once(of_all_requests)
     for cause, own, turns in _by_tasks(group, _in_turn):
-        batches, at_once = group.spans.once(_of_all_requests)
+        turns = turns[~turns["task"].isin(once)]
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
-            found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
+            found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / one["requests"]}
             kind = Situation.BATCHES if one["task"] in batches else Situation.CONSUMER
             found |= {"task": one["task"], "doing": one["detail"], "tasks": at_once[one["task"]]}
             failed = group.requests["error"].any() and found["tasks"] == 1
+            some = f", as {one['requests']:,} of {len(group.requests):,} did"
+            found |= {"ahead": "", "apart": "", "some": some * (one["requests"] < len(group.requests))}
+            if ahead := stood_ahead(group, one["task"]):
+                found["ahead"] = f" Requests of {ahead}, begun before, queued there, too, for most of that time."
+                found["apart"] = f" Or give {ahead} a queue of its own, or each client, and take from all in turn."
             found["several"] = f"more of it than these {found['tasks']}" if found["tasks"] > 1 else "several of it"
             found["ended"] = _ENDED * bool(failed)
             yield Pattern(kind, cause, found)
@@ -107,7 +114,12 @@ def consumers(group: Group) -> Iterator[Pattern]:
 
 def by_tasks(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request for which requests waited while it did something, how many of them, and for how long."""
-    for cause, own, turns in _by_tasks(group, _of_task):
+    _, _, once = group.spans.once(of_all_requests)
+
+    def task_of(found: dict[str, Any]) -> str:
+        return _of_task(found) or (_in_turn(found) if _in_turn(found) in once else "")
+
+    for cause, own, turns in _by_tasks(group, task_of):
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
             waited = own.loc[(own["task"] == one["task"]) & (own["detail"] == one["detail"]), "request_id"].nunique()
             found = {"mean_ns": one["ns"] / waited, "requests": waited, "among": len(group.requests)}
@@ -115,19 +127,21 @@ def by_tasks(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.BY_TASK, cause, found)
 
 
-def _of_all_requests(spans: pd.DataFrame) -> tuple[set[str], dict[str, int]]:
-    """The tasks that answer several requests at once, of whatever endpoints; and how many of each name worked at a time:
-    what one does ends before it does the next."""
+def of_all_requests(spans: pd.DataFrame) -> tuple[set[str], dict[str, int], set[str]]:
+    """The tasks that answer several requests at once, of whatever endpoints; how many of each name worked at a time:
+    what one does ends before it does the next; and those that let few requests go on at one time, and never others."""
     waits = spans[["trace_id", "start_ns", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
     waits = waits[waits["task"] != ""].sort_values("end_ns")
     last = waits.drop_duplicates(["task", "trace_id"], keep="last")
     pieces = waits.sort_values("start_ns").drop_duplicates(["task", "end_ns"])
     at_once = {}
     for task, one in pieces.groupby("task"):
-        over_ns = max(active_ns(one["start_ns"], one["end_ns"], rest_ns=0), 1)
         of_thread = str(task).startswith(schema.OF_THREAD)
-        at_once[str(task)] = 1 if of_thread else round(float((one["end_ns"] - one["start_ns"]).sum()) / over_ns)
-    return {*last.loc[in_batches(last, ["task"]), "task"]}, at_once
+        at_once[str(task)] = 1 if of_thread else most_at_once(one["start_ns"], one["end_ns"])
+    ends = last.groupby("task")["end_ns"].agg(["size", "min", "max"])
+    few = ends["size"].between(2, COLD_FIRST * spans["trace_id"].nunique())
+    once = {*ends.index[few & (ends["max"] - ends["min"] < MIN_MEAN_NS)]}
+    return {*last.loc[in_batches(last, ["task"]), "task"]}, at_once, once
 
 
 def _by_tasks(
@@ -139,7 +153,8 @@ def _by_tasks(
         if not own["task"].any():
             continue
         of_tasks = own[own["task"] != ""].groupby(["task", "detail"])
-        yield cause, own, columns(of_tasks, ns=("amount_ns", "sum"), times=("span_id", "nunique")).reset_index()
+        found = {"ns": ("amount_ns", "sum"), "times": ("span_id", "nunique"), "requests": ("request_id", "nunique")}
+        yield cause, own, columns(of_tasks, **found).reset_index()
 
 
 def signals(group: Group) -> Iterator[Pattern]:
@@ -154,8 +169,16 @@ def signals(group: Group) -> Iterator[Pattern]:
 
     if len(group.most_of(Cause.AWAIT_IO, later)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": _comer(group) or _who(group, Cause.AWAIT_IO)})
+    if len(own := group.most_of(Cause.AWAIT_IO, _by_task_that_came)):
+        (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
+        yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": f"a task of no request ({longest[schema.WAKER_NAME]})"})
     if len(group.most_of(Cause.AWAIT_IO, waits_for_news)):
         yield Pattern(Situation.SIGNAL, Cause.AWAIT_IO, {"who": "another client of the server"})
+
+
+def _by_task_that_came(one: dict[str, Any]) -> bool:
+    is_task = one.get(schema.WAKER_KIND) == schema.WAKER_UNKNOWN and schema.WAKER_NAME in one
+    return is_task and awaits(one, schema.FOR_SIGNAL)
 
 
 def by_threads(group: Group) -> Iterator[Pattern]:

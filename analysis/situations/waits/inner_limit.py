@@ -24,6 +24,7 @@ from whywait.tracer import schema
 _PLACES: Final = (schema.WAIT_LIMITER, schema.WAIT_CONNECTION)
 _MOST_NAMED: Final = 3
 _ASK_ONCE: Final = "Ask the database once for all of them (`= ANY(...)`, `IN`, a join; for resolvers of GraphQL a DataLoader gathers what they ask). "
+_UNDER_LOCK: Final = "await less (where a sleep keeps to a rate, raise that, or ask less) under"
 _CAUSES: Final = frozenset((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO))
 
 
@@ -51,7 +52,8 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
         if in_library(str(own["attributes"].iloc[0].get(schema.CODE_FILE) or "")):  # as what resolves GraphQL
             name = ", ".join(own["by"].value_counts().index[:_MOST_NAMED]) or name
         once = _ASK_ONCE * bool(own["database"].mean() >= MIN_HELD)
-        said = {**row, "name": name, "once": once, "raise_it": "Else raise" if once else "Raise"}
+        less = _UNDER_LOCK if str(row["where"]).startswith("Lock.") else "raise the limit on"
+        said = {**row, "name": name, "once": once, "less": f"Else {less}" if once else f"{less[0].upper()}{less[1:]}"}
         yield Pattern(Situation.INNER_LIMIT, None, said)  # type: ignore[arg-type]
 
 

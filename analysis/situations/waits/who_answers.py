@@ -6,7 +6,7 @@ these           |~~~~~~~~~~~~get~~~~~~~~~~~~~~~~~~~~|
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ _NEAR: Final = 0.1  # of a wait: so close to the end of the other's
 _LONG_NS: Final = 20_000_000  # shorter waits for a database do not tell who ended them
 _BEFORE_NS, _AFTER_NS = 1_000_000, 5_000_000  # their end: that of the request whose transaction it was
 _ELSEWHERE: Final = 0.38  # of a wait, where no equal turns end
+_MOST: Final = 500  # waits of an endpoint, the longest
 _BY_CHANCE: Final = 0.3  # of these: such a request ended there, too, in more of the waits
 
 
@@ -78,14 +79,19 @@ def rows_held(group: Group) -> Iterator[Pattern]:
     if waits.empty:
         return
     roots, let_go = group.spans.once(_roots), group.spans.once(_let_go)
+    here = {stands_in(found) for found in group.attributes_of(own)}
     names, ends, starts, traces = (roots[key].to_numpy() for key in ("of", "end_ns", "start_ns", "trace_id"))
-    ended: Counter[str] = Counter()
+    ended, of = Counter[str](), dict(zip(traces, names, strict=True))
     by_chance, others = 0, set()
     for trace, start, end, ns in waits[["trace_id", "start", "end", "ns"]].to_numpy().tolist():
         for at in (end, start + int(_ELSEWHERE * (end - start))):
             near = range(*np.searchsorted(ends, (at - _BEFORE_NS, at + _AFTER_NS)).tolist())
-            same = {trace}.union(*(let_go.get(at // _AFTER_NS + step, ()) for step in (-1, 0, 1)))
+            near_by = [one for step in (-1, 0, 1) for one in let_go.get(at // _AFTER_NS + step, ())]
+            since, ahead, where = min(near_by, default=(start, trace, ""))
+            same = {trace} | {one for _, one, _ in near_by}
             found = {(names[row], traces[row]) for row in near if starts[row] < start and traces[row] not in same}
+            if since < start - _LONG_NS and where not in here:  # it was first, and waited for something else
+                found.add((of.get(ahead, ""), ahead))
             if at == end:
                 ended.update(dict.fromkeys((name for name, _ in found), ns))
                 others |= found
@@ -93,7 +99,7 @@ def rows_held(group: Group) -> Iterator[Pattern]:
                 by_chance += ns * bool(found)
     for name, ns in ended.most_common(1):
         if ns >= MIN_HELD * own["amount_ns"].sum() and by_chance <= _BY_CHANCE * ns:
-            here, stood = {stands_in(found) for found in group.attributes_of(own)}, Counter({name: 0})
+            stood = Counter({name: 0})
             there = group.spans.of(one for of, one in others if of == name)
             there = there[attribute(there, schema.KIND) == schema.KIND_WAIT]
             for found, lasted_ns in zip(there["attributes"], there["end_ns"] - there["start_ns"], strict=True):
@@ -101,6 +107,29 @@ def rows_held(group: Group) -> Iterator[Pattern]:
                     stood[place] += lasted_ns
             said = {"who": name, "share": ns / own["amount_ns"].sum(), "where": stood.most_common(1)[0][0]}
             yield Pattern(Situation.ROW_HELD, Cause.AWAIT_IO, said)
+
+
+def stood_ahead(group: Group, task: str) -> str:
+    """Return the other endpoint whose requests, begun before, stood before the same task for most of the time in which these
+    did; "" without one."""
+    every = group.spans.once(_before_tasks)
+    every = every[every["task"] == task]
+    is_own = every["trace_id"].isin(group.requests["trace_id"])
+    own, sums = every[is_own].nlargest(_MOST, "ns"), Counter[str]()
+    for name, others in every[~is_own].groupby("of"):
+        starts, ends = (others.nlargest(_MOST, "ns")[key].to_numpy(np.int64) for key in ("start_ns", "end_ns"))
+        for start, end in own[["start_ns", "end_ns"]].itertuples(index=False):
+            sums[str(name)] += int(((np.minimum(ends, end) - start) * (starts < start)).max().clip(min=0))
+    return next((name for name, ns in sums.most_common(1) if ns >= MIN_HELD * own["ns"].sum() and name), "")
+
+
+def _before_tasks(spans: pd.DataFrame) -> pd.DataFrame:
+    """When each request stood before a task of no request, from first to last, and `of` which endpoint it is."""
+    waits = spans[["trace_id", "start_ns", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
+    by_request = waits[waits["task"] != ""].groupby(["task", "trace_id"], as_index=False)
+    stood = by_request.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
+    names = _roots(spans).drop_duplicates("trace_id").set_index("trace_id")["of"]
+    return stood.assign(ns=stood["end_ns"] - stood["start_ns"], of=stood["trace_id"].map(names).fillna(""))
 
 
 def _addresses(spans: pd.DataFrame) -> set[str]:
@@ -124,11 +153,15 @@ def _roots(spans: pd.DataFrame) -> pd.DataFrame:
     return roots.assign(of=roots["parent_id"].map(names).fillna(""))
 
 
-def _let_go(spans: pd.DataFrame) -> dict[int, set[str]]:
-    """The traces whose long waits for a database ended together, by when: none of them had what the others waited for."""
+def _let_go(spans: pd.DataFrame) -> dict[int, list[tuple[int, str, str]]]:
+    """The long waits for a database that ended together, by when: since when, of which trace, and where. None of them had what
+    the others waited for, but the first of them, as where a statement waits for a lock on a table, and others behind it."""
     asks = spans[attribute(spans, schema.FOR_PACKAGE).str.match(schema.PACKAGE_DATABASE)]
     asks = asks[asks["end_ns"] - asks["start_ns"] >= _AFTER_NS]
-    return {int(str(at)): {*traces} for at, traces in asks["trace_id"].groupby(asks["end_ns"] // _AFTER_NS)}
+    found: dict[int, list[tuple[int, str, str]]] = defaultdict(list)
+    for trace, start, end, attributes in asks[["trace_id", "start_ns", "end_ns", "attributes"]].itertuples(index=False):
+        found[end // _AFTER_NS].append((start, trace, stands_in(attributes)))
+    return found
 
 
 def _in_turn(attributes: dict[str, Any]) -> bool:

@@ -89,7 +89,7 @@ def test_another_process() -> None:
 def test_the_function_that_needed_the_cpu_is_told(ran: dict[str, Any]) -> None:
     found = analysed(rivals(CRUNCH) | ran)
     assert set(waits(found)["detail"]) == {"waiting for a CPU in score (srv/app.py:7): another process used it"}
-    assert "chiefly process crunch (process id 77), which score (srv/app.py:7) needed" in sentence(found)
+    assert "used the CPUs that score (srv/app.py:7) needed, chiefly process crunch (process id 77)" in sentence(found)
 
 
 def test_processes_of_one_name_are_one_culprit() -> None:
@@ -98,6 +98,13 @@ def test_processes_of_one_name_are_one_culprit() -> None:
     assert "chiefly process gunicorn (2 of that name)" in sentence(found)
     found = analysed(rivals(("process", "process gunicorn", -5, 20)))  # as the sampler tells those of many
     assert "chiefly process gunicorn (5 of that name)" in sentence(found)
+
+
+def test_of_two_that_used_the_cpus_for_nearly_as_long_both_remedies_are_told() -> None:
+    for ms, both in ((8, True), (3, False)):
+        found = analysed(rivals((*CRUNCH[:3], 20 - ms), ("thread", "rank", 0, ms)))
+        assert reason(found).remedy.text.startswith("Move process crunch off these CPUs")
+        assert ("Run fewer threads at once" in reason(found).remedy.text) is both
 
 
 def test_workers_of_the_same_service() -> None:

@@ -13,6 +13,7 @@ from tests.analysis.drawing import UNIT_NS, drawn
 from whywait.analysis import analyze
 from whywait.analysis.capacity.demand import Resource
 from whywait.analysis.capacity.utilization import ProcessCapacity, capacity, over_time
+from whywait.analysis.capacity.window import most_at_once
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.told import told_of
 from whywait.analysis.verdicts.capacity_words import sentence
@@ -219,7 +220,7 @@ wait   w    root |---------------------------------------|   type=await waker=jo
     assert found.limit.possible_per_s == pytest.approx(1000 / 40, rel=0.1)
     assert found.limit.wait_ns == pytest.approx(120 * MS, rel=0.1)
     said = sentence(found)
-    assert "The task engine is the limit" in said
+    assert "The task engine is the limit: it takes " in said
     assert said.endswith("several of it, a batch, or less work for each can.")
 
 
@@ -283,3 +284,9 @@ def test_what_is_full_since_requests_are_stuck_is_no_limit(held_by: int, *, stuc
     (process,) = told_of(run(**RUNS["pool"][0], held_by=held_by)).processes
     assert process.stuck is stuck
     assert (sentence(process) == "") is stuck
+
+
+def test_how_many_go_on_at_once_for_a_tenth_of_the_time() -> None:
+    for bars, most in (([(0, 10), (10, 20)], 1), ([(0, 10), (5, 20)], 2), ([(0, 100), (1, 6)], 1), ([(0, 0)], 1)):
+        start, end = (pd.Series([one[at] for one in bars]) for at in (0, 1))
+        assert most_at_once(start, end) == most

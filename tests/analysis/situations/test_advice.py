@@ -419,6 +419,37 @@ def test_what_blocks_the_loop_is_replaced_by_what_it_does(awaited: str, wanted: 
     assert words in found.remedy
 
 
+def test_a_loop_that_stands_in_a_lock_is_told_with_who_has_that() -> None:
+    lock = {schema.LOCK_KIND: "Lock", schema.LOCK_FILE: "/srv/app.py", schema.LOCK_LINE: 8}
+    by = {
+        schema.BLOCKER_FUNCTION: "snapshot", schema.BLOCKER_FILE: "/srv/app.py", schema.BLOCKER_LINE: 26,
+        schema.BLOCKER_TRACE_ID: trace_id("c"), schema.BLOCKER_SPAN_ID: f"{9:016x}", schema.BLOCKER_NS: 10 * MS,
+    }  # fmt: skip
+    picture = (
+        BLOCKED_LOOP.format(cpu=0)
+        + BLOCKS.replace("blocking_io for=", "lock_wait")
+        + """
+    server THIRD       |------------|                trace=c
+    task   third       |------------|                trace=c
+    block  has third   |------------|                trace=c cpu=12
+    """
+    )
+    stood = {schema.CODE_FUNCTION: "snapshot", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 26}
+    found = told(picture, {"b": BLOCKED_BY_LONG, "held": lock | by, "has": stood})
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_queue"
+    assert "behind snapshot (srv/app.py:26), computing" in found.remedy
+    assert "most of it by OTHER" in found.text
+
+
+def test_work_of_no_request_that_awaits_under_a_lock_is_to_give_it_back_before() -> None:
+    by = {schema.BLOCKER_FUNCTION: "flush", schema.BLOCKER_FILE: "/srv/app.py", schema.BLOCKER_LINE: 9}
+    found = in_turn(
+        [100], "Lock.acquire", "unknown", **by, **{schema.BLOCKER_NS: 90 * MS, schema.FOR_MODULE: "asyncio.locks"}
+    )
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/background_holds"
+    assert "keeps the lock over an await (flush (srv/app.py:9))" in found.remedy
+
+
 def test_a_librarys_work_for_an_endpoint_that_blocks_the_loop_is_not_moved_but_made_less() -> None:
     """Its block has the name of the library's function, and the endpoint's place: the endpoint was not on the stack."""
     place = {schema.CODE_FUNCTION: "theirs", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
@@ -554,7 +585,11 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
     [
         ("loop user's /srv/compress.py:pack", "Move pack off the event loop"),
         ("loop library's /x/site-packages/starlette/middleware/gzip.py:pack", "compresslevel of GZipMiddleware"),
-        ("loop user's /srv/app.py:pack in sklearn.<module>", "at the top of pack's module"),
+        ("loop user's /srv/app.py:pack in sklearn.<module>", "at the top of a module of yours"),
+        (
+            "loop library's /x/site-packages/anyio/_core/_sockets.py:<module> in most requests",
+            "A module is imported there",
+        ),
         ("thread user's /srv/app.py:pack", "or run it in a process pool"),
         ("loop user's /srv/app.py:pack in json.loads", "a key for each entry"),
         ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
@@ -856,6 +891,50 @@ def test_several_tasks_of_one_function_are_counted() -> None:
     assert all("start more of it than these 3" in one.remedy for one in found)
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_task_that_lets_all_go_on_once_is_no_queue(later: bool) -> None:
+    """As one that loads what all requests wait for at the start; it is one where it answers others at another time, too."""
+    turns, picture, more = {schema.FOR_TASK: "warm_up", schema.FOR_TURNS: 3}, "", {}
+    for number in range(20):
+        waits, begin = number < 2 or (later and number == 19), number * 40 if number > 1 else number
+        trace, until = f"trace={chr(ord('a') + number)}", (begin // 10 * 10 + 30 if waits else begin + 3)
+        picture += bar(f"server S{number}", begin, until + 1, trace) + bar(
+            f"task root{number} S{number}", begin, until + 1, trace
+        )
+        for piece in range(3 * waits):
+            name, first = f"w{number}{piece}", max(begin, begin // 10 * 10 + 10 * piece)
+            picture += bar(
+                f"wait {name} root{number}", first, begin // 10 * 10 + 10 * piece + 10, f"waker=timer {trace}"
+            )
+            more[name] = {schema.FOR: "sleep", **turns}
+    (found,) = verdict(analyze(drawn(picture, more).replace({"name": r"^S\d+$"}, "GET", regex=True)))
+    assert (Situation.BY_TASK in kinds(found)) is not later
+    assert ("2 of 20 requests waited for warm_up" in found.text) is not later
+    assert ("while a request waited, as 3 of 20 did" in found.text) is later
+    assert (Situation.COLD_START in kinds(found)) is not later
+
+
+def test_the_endpoint_that_fills_a_queue_before_others_come_is_told() -> None:
+    turns, picture, more = {schema.FOR_TASK: "worker", schema.FOR_TURNS: 2}, "", {}
+    for trace, endpoint, begin, pieces in (("a", "BULK", 0, 9), ("b", "GET", 2, 4), ("c", "GET2", 41, 2)):
+        until = (begin // 10 + pieces) * 10
+        picture += bar(f"server {endpoint}", begin, until + 1, f"trace={trace}")
+        picture += bar(f"task root{trace} {endpoint}", begin, until + 1, f"trace={trace}")
+        more[f"root{trace}"] = {schema.ROOT: True}
+        for piece in range(pieces):
+            first = max(begin // 10 * 10 + piece * 10, begin)
+            name = f"w{trace}{piece}"
+            picture += bar(
+                f"wait {name} root{trace}", first, until - (pieces - piece - 1) * 10, f"trace={trace} waker=timer"
+            )
+            more[name] = {schema.FOR: "sleep", **turns}
+    spans = drawn(picture, more).replace({"name": {"GET2": "GET"}})
+    bulk, get = sorted(verdict(analyze(spans)), key=lambda one: one.endpoint)
+    assert "Requests of BULK, begun before, queued there, too" in get.text
+    assert "Or give BULK a queue of its own" in get.remedy
+    assert "begun before" not in bulk.text
+
+
 @pytest.mark.parametrize(("second", "situation"), [("|----|", Situation.BATCHES), ("|--|", Situation.CONSUMER)])
 def test_a_task_that_answers_several_at_once_takes_batches(second: str, situation: Situation) -> None:
     found = told(
@@ -1000,6 +1079,17 @@ def test_a_thread_that_gives_what_requests_await_is_told_with_its_function(threa
     found = in_turn([100], "Event.wait", waker, **by, **{schema.FOR_MODULE: "asyncio.locks"})
     assert key(found, Cause.LIMITER_WAIT) == f"limiter_wait{kind}"
     assert ("Requests wait until step (srv/engine.py:26), in engine, gives" in found.remedy) == bool(thread)
+
+
+def test_connections_that_work_of_no_request_has_are_told_so() -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["deliver"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [""], schema.OCCUPANT_SPAN_IDS: [""], schema.OCCUPANT_NS: [30 * MS],
+        schema.POOL_NAME: "TCPConnector", schema.POOL_SIZE: 3, schema.POOL_KNOB: "limit",
+    }  # fmt: skip
+    picture = bar("server GET", 8, 48) + bar("task root", 8, 48) + bar("wait w root", 10, 40, "type=connection_wait")
+    found = told(picture, {"w": held})
+    assert "as no request waits for that work, give it a pool of its own" in found.remedy
 
 
 @pytest.mark.parametrize(("until", "remedy_key"), [(5, "held_afterwards"), (40, "connections_held")])
@@ -1334,6 +1424,21 @@ def test_who_waits_until_a_later_request_comes_is_behind_nobody(
     assert (reason.remedy.key == "await_io/signal") is is_later
 
 
+def test_who_waits_until_a_task_of_no_request_comes_is_behind_nobody() -> None:
+    """As a stream of events waits in a queue of its own for what a scheduler's job sends now and then."""
+    facts = {schema.WAKER_NAME: "publish", schema.FOR_MODULE: "asyncio.queues"}
+    found = in_turn([100, 90], "Queue.get", "unknown", **facts)
+    assert key(found, Cause.AWAIT_IO) == "await_io/signal"
+    assert "each waits until a task of no request (publish) comes" in found.remedy
+
+
+def test_what_a_request_gives_itself_is_no_limit() -> None:
+    found = in_turn(
+        [100], "Queue.get", "activity", **{schema.WAKER_SPAN_ID: f"{77:016x}", schema.FOR_MODULE: "asyncio.queues"}
+    )
+    assert [one.cause for one in found.judgement.reasons] == [Cause.AWAIT_IO]
+
+
 def test_a_time_limit_where_later_requests_give_what_is_awaited_is_meant() -> None:
     place = {schema.CODE_FUNCTION: "next_event", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
     at = {schema.FOR: "wait_for", schema.FOR_MODULE: "asyncio.tasks", **place}
@@ -1418,6 +1523,13 @@ def test_a_limit_inside_one_request() -> None:
     assert found.remedy.startswith("Raise the limit on Queue.get in srv/app.py:5")
 
 
+def test_a_lock_inside_one_request_has_no_limit_to_raise() -> None:
+    found = items(12, 1, awaited="Lock.acquire")
+    assert "12 of item went through 1 at a time (Lock.acquire in srv/app.py:5)" in found.text
+    assert "or ask less) under Lock.acquire in srv/app.py:5: 12 of item go through 1 at a time" in found.remedy
+    assert "Raise the limit" not in found.remedy
+
+
 def test_resolvers_that_ask_a_database_one_by_one_are_to_ask_once() -> None:
     of = {schema.CODE_FILE: "/v/site-packages/graphql/execution.py", schema.CODE_FUNCTION: "complete"}
     about = {
@@ -1483,7 +1595,7 @@ def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
 def test_a_pause_while_a_limit_is_held_may_be_a_rate(call: str, *, is_pace: bool) -> None:
     found = queued(schema.WAIT_POOL_QUEUE, WAITING.replace("time.sleep", call), OCCUPIED)
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_wait"
-    assert ("Where that sleep keeps to a rate, they wait for the rate" in found.remedy) is is_pace
+    assert ("where it keeps to a rate, they wait for the rate" in found.remedy) is is_pace
 
 
 # --- hops between threads ---------------------------------------------------------------------------
@@ -1531,8 +1643,10 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
      [{"compute": 900}, USUAL, {"compute": 900}, *[USUAL] * 8, *[{"compute": 900.0}] * 9], [{"compute": 40}, *[USUAL] * 15],
      [{"loop_busy": 2300, "compute": 5}, *[{"loop_busy": 400.0, "compute": 200.0}] * 15],
      [{"cpu_wait": 900, "compute": 5}, *[USUAL] * 15], [{"await_io": 900.0}, *[USUAL] * 11, *[{"await_io": 900.0}] * 8],
-     [*[{"compute": 900}] * 2, *([USUAL] * 7 + [{"compute": 950}]) * 12]],
-    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last", "without a CPU", "later too", "by chance"],
+     [*[{"compute": 900}] * 2, *([USUAL] * 7 + [{"compute": 950}]) * 12],
+     [*[{"loop_busy": 200}] * 3, *[USUAL] * 50, *[{"loop_busy": 150.0}] * 3, *[USUAL] * 50]],
+    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last", "without a CPU", "later too", "by chance",
+         "behind what others wait for later"],
 )  # fmt: skip
 def test_no_cold_start(walls: list[dict[str, float]]) -> None:
     assert Situation.COLD_START not in [found.kind for found in over_time(walls)]
@@ -1567,6 +1681,14 @@ def test_the_cause_of_the_slowest_is_told_where_it_is_another() -> None:
     (said,) = (one for one in found.situations if "The slowest" in one)
     assert "400 ms of the p95, 405 ms, passed waiting for a lock, blocked by write (srv/app.py:7)" in said
     assert INFO[Cause.LOCK_WAIT].remedy in said
+
+
+def test_the_remedy_of_the_slowest_is_not_told_again_where_the_second_reason_told_it() -> None:
+    walls = [{"await_io": 60, "lock_wait": 5}] * 72 + [{"lock_wait": 400, "await_io": 5}] * 8
+    (found,) = verdict(analysis_of({"GET": walls[::-1]}))
+    assert [one.cause for one in found.judgement.reasons] == [Cause.AWAIT_IO, Cause.LOCK_WAIT]
+    assert "The slowest requests have another cause" in found.text
+    assert found.text.count(INFO[Cause.LOCK_WAIT].remedy) == 1
 
 
 @pytest.mark.parametrize(

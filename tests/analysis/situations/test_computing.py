@@ -78,6 +78,25 @@ def test_what_makes_objects_of_rows_in_a_greenlet_is_told_by_the_blocks_name() -
 
 
 @pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("AsyncSession.flush", "give the rows as dictionaries to one statement"),
+        ("AsyncSession.scalars", "ask for fewer rows"),
+    ],
+)
+def test_what_a_session_computes_is_less_without_objects_also_where_another_functions_block_is_longer(
+    call: str, words: str
+) -> None:
+    own = SCORE | {schema.FOR_CALL: call, schema.FOR_PACKAGE: "sqlalchemy"} | ran(("score", 8))
+    other = {**SCORE, schema.CODE_FUNCTION: "parse", schema.RAN_NAMES: ["parse", "score"], schema.RAN_FILES: ["/app/rank.py"] * 2,
+             schema.RAN_LINES: [3, 9], schema.RAN_NS: [1 * UNIT_NS, 9 * UNIT_NS]}  # fmt: skip
+    names = {"b1": f"{schema.BLOCK_SPAN_PREFIX}Session.{call}", "b2": f"{schema.BLOCK_SPAN_PREFIX}parse"}
+    found, (computes, *_) = told(ON_LOOP, {"b1": own, "b2": other}, names)
+    assert (computes.function, computes.inside) == ("score", f"{call} (sqlalchemy)")
+    assert words in found.remedy
+
+
+@pytest.mark.parametrize(
     ("package", "remedy"),
     [("pydantic", "neither checked nor converted"), ("strawberry", "That is not score's own code")],
 )

@@ -166,3 +166,28 @@ def test_the_request_that_ends_when_a_database_answers_probably_had_the_row(
     assert (
         "100% of this wait ended as B did, which had begun before and was in charge (srv/app.py:18)" in found.text
     ) is (is_held and not let_go)
+
+
+@pytest.mark.parametrize(
+    ("place", "since", "is_head"), [("report", 0, True), ("report", 4, False), ("adjust", 0, False)]
+)
+def test_the_first_of_those_that_a_database_let_go_together_had_what_they_waited_for(
+    place: str, since: int, is_head: bool
+) -> None:
+    """As a long transaction for which an ALTER TABLE waits, and others behind that."""
+    picture = f"""
+    server GET            |---------------------------|
+    task   root GET       |---------------------------|
+    wait   w   root        |--------------------------|    waker=io for=wait
+    server B          |------------------------------------|  trace=b
+    task   other B    |------------------------------------|  trace=b
+    wait   long other {" " * (since + 2)}|{"-" * (29 - since)}|       trace=b waker=io for=wait
+    """
+    more = {
+        "w": called("Connection.execute", "asyncpg", "adjust"),
+        "long": called("Connection.execute", "asyncpg", place),
+    }
+    spans = drawn(picture, {**more, "other": {schema.ROOT: True}}, unit_ns=10_000_000)
+    found = next(one for one in verdict(analyze(spans)) if one.endpoint == "GET")
+    assert (found.judgement.reasons[0].remedy.key == "await_io/row_held") is is_head
+    assert ("ended as B did, which had begun before and was in report (srv/app.py:18)" in found.text) is is_head

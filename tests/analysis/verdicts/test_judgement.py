@@ -1,5 +1,7 @@
 """What is significant, at its bounds; the situations beyond single waits; and what is never said."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.analysis.drawing import drawn
@@ -39,6 +41,17 @@ def test_a_full_pool_is_told_with_its_proof() -> None:
     assert reason.other_requests_share == pytest.approx(1.0)
     for words in ("812 ms", "495 ms (61%)", "'default' (6 workers)", "predict_one", "100% of it by other requests"):
         assert words in told.text
+
+
+def test_the_endpoint_of_those_ahead_is_told_where_it_is_another() -> None:
+    given = analysis_of(
+        {"GET /a": [{"pool_queue": 50}] * 4, "GET /b": [{"compute": 50}] * 4}, culprits={"pool_queue": Culprit("rank")}
+    )
+    for number, endpoint in ((1, ""), (5, "GET /b")):
+        culprits = given.culprits.assign(culprit_trace_id=f"{number:032x}")
+        (told, *_) = verdict(replace(given, culprits=culprits))
+        assert told.judgement.reasons[0].other_endpoint == endpoint
+        assert ("by other requests, most of it by GET /b" in told.text) is bool(endpoint)
 
 
 def test_what_a_request_did_to_itself_is_not_called_other_requests() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from whywait.tracer.host.code_location import NOWHERE, Place, Site, place_of_code
 from whywait.tracer.schema import FOR_ASKED_COLLECTION, WAIT_GC
-from whywait.tracer.spans.waits.user_site import user_site
+from whywait.tracer.spans.waits.user_site import asked_in, user_site
 
 
 def table() -> None:
@@ -37,3 +37,31 @@ def test_who_made_the_objects(place: Place, answers: CodeType | None, asked: boo
     found = user_site(activity, wait)
     assert found is not None
     assert found.user == told
+
+
+ORM = "/x/site-packages/sqlalchemy/orm/session.py"
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [("Session.flush", "add_all"), ("Session.commit", "repository"), ("Query.all", None)],
+    ids=["its call", "another's call", "any call"],
+)
+def test_what_runs_in_a_greenlet_is_told_by_the_call_that_its_task_awaits(function: str, told: str | None) -> None:
+    def waits(name: str, call: str) -> Any:
+        return SimpleNamespace(site=Site(Place(name, "/srv/app.py", 7), "do", "asyncpg", call, "sqlalchemy"))
+
+    activity: Any = SimpleNamespace(
+        waits=[
+            waits("add_all", "AsyncSession.flush"),
+            waits("repository", "AsyncSession.commit"),
+            SimpleNamespace(site=None),
+        ]
+    )
+    found = asked_in(activity, Place(function, ORM, 9))
+    assert (found and found.user.function) == told
+    assert asked_in(activity, Place("Response.render", "/x/site-packages/starlette/responses.py", 9)) is None
+    del activity.waits[0]
+    found = asked_in(activity, Place(function, ORM, 9))
+    assert found is not None
+    assert found.user.function == "repository"
