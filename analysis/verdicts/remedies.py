@@ -62,7 +62,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
      "{keep}: what passes before the question is sent, and in the close, is saved."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
-     "Requests queue for {task}, which takes one at a time ({doing}): start {several}, let it take several at once (a "
+     "Requests queue for {task}, which does one thing after another ({doing}): start {several}, let it take several at once (a "
      "batch), or make that shorter.{ended}"),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
      "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
@@ -74,7 +74,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "is needed. What {task} need not wait for itself, such as what it does with each message, it can hand to a task of its own "
      "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.LIMITER_WAIT,), Situation.BY_THREAD,
-     "Requests wait until {who}, in {thread}, gives what they wait for: make that shorter, let it do several at once (a batch), "
+     "Requests wait until {who}, in {thread}, gives what they wait for{idle}: make that shorter, let it do several at once (a batch), "
      "let several threads do it, or begin it before it is needed."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
      "Make one pool at start-up and keep it{where}: each new process imports anew what it runs, and at the end of its `with` "
@@ -101,7 +101,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "limit only helps while CPUs are idle.{own}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
-     "(arq, Celery), or raise this limit ({how})."),
+     "(arq, Celery), or, as far as CPUs are idle, raise this limit ({how})."),
     ((Cause.AWAIT_IO,), Situation.SIGNAL,
      "Nothing is slow here: each waits until {who} comes and gives what it waits for. Where such waits are meant, as in a long poll, "
      "keep their endpoint out of what is measured, and give them a time limit; else look at why that comes so late."),

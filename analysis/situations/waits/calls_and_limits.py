@@ -28,7 +28,7 @@ from whywait.analysis.situations.what_helps import (
     stands_in,
     waits_for_news,
 )
-from whywait.analysis.spans.awaited import awaits, is_limit, is_of, is_paced
+from whywait.analysis.spans.awaited import awaits, is_called_later, is_limit, is_of, is_paced
 from whywait.analysis.text import named_at, place
 from whywait.tracer import schema
 
@@ -42,6 +42,10 @@ _ELSEWHERE: Final = (schema.WAKER_JOB, schema.WAKER_THREAD)  # of no request
 _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
     "its loop)."
+)
+_IDLE: Final = (
+    " (in this time it does not compute, but waits itself: for an answer, in a pause, or for a lock that another such thread has "
+    "for all of its work: hold that for a part of it at a time)"
 )
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
@@ -186,6 +190,22 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             yield Pattern(kind, cause, {**found, **said, "task": task, "limit_ns": limit_ns})
 
 
+def windows(group: Group) -> Iterator[Pattern]:
+    """Yield for each cause whether most of it passed until a call that one request had put off (`loop.call_later`) began what
+    other requests waited for, too: it collects several of them."""
+    spans = group.own_spans
+    timers = spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER]
+    timers = timers[timers["trace_id"].isin(attribute(spans, schema.WAKER_TRACE_ID))]
+    timers = timers.loc[[is_called_later(one) for one in timers["attributes"]]]
+    for cause in group.significant_of(Cause.AWAIT_IO, Cause.LIMITER_WAIT) if len(timers) else ():
+        own, behind = group.most_of(cause, is_called_later), group.behind(cause)
+        later = [is_called_later(group.attributes.get(str(at), {})) for at in behind["at"]]
+        if len(own) or behind.loc[later, "ns"].sum() >= max(MIN_HELD * behind["ns"].sum(), 1):
+            where = stands_in(timers.iloc[0]["attributes"])
+            limit_ns = float((timers["end_ns"] - timers["start_ns"]).mean())
+            yield Pattern(Situation.WINDOW, cause, {"task": "loop.call_later", "where": where, "limit_ns": limit_ns})
+
+
 def _begun_in(group: Group, waits: pd.DataFrame) -> str:
     """The function of the tasks that were begun for waits that a time limit ended, between commas; "" where there are none."""
     spans = group.own_spans
@@ -219,7 +239,8 @@ def by_threads(group: Group) -> Iterator[Pattern]:
     if len(own) and (who := _who(group, Cause.LIMITER_WAIT)):
         (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
         thread = str(longest.get(schema.WAKER_NAME) or "a thread")
-        yield Pattern(Situation.BY_THREAD, Cause.LIMITER_WAIT, {"who": who, "thread": thread})
+        idle = _IDLE * (schema.CPU_NS in longest)  # what it computes has a cause of its own
+        yield Pattern(Situation.BY_THREAD, Cause.LIMITER_WAIT, {"who": who, "thread": thread, "idle": idle})
 
 
 def _who(group: Group, cause: Cause) -> str:
