@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import is_librarys, positive_ns, rows_of
@@ -10,7 +11,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD_AMONG, COLD_NS, MIN_HELD, MIN_MEAN_NS
-from whywait.analysis.situations.what_helps import faster, is_frameworks, is_outside
+from whywait.analysis.situations.what_helps import faster, is_frameworks, is_outside, stands_in
 from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import named_at
 from whywait.tracer import schema
@@ -85,15 +86,38 @@ def computing(group: Group) -> Iterator[Pattern]:
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
         shown_in = _inside(shown, attributes, name) if is_its else ""
+        after = _after(group, rows) if on_loop else ""
+        less = f" Where it reads and uses the answer of {after}, ask for less at once (fewer fields or rows, pages)."
         stretches = rows["culprit_span_id"].mask(rows["culprit_span_id"] == "", rows["span_id"])
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
             "inside": shown_in, "outside": is_outside(attributes), "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": stretches.nunique() / max(rows["request_id"].nunique(), 1),
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
-            "on": on, "how": faster(on, name, file, attributes, shown_in, often),
+            "on": on, "after": after,
+            "how": faster(on, name, file, attributes, shown_in, often) + less * bool(after),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
+
+
+def _after(group: Group, rows: pd.DataFrame) -> str:
+    """The await after which most of these stretches came of which no sample shows where they computed; "" where few did."""
+    ran = np.array(
+        [schema.RAN_NAMES in one or schema.FOR_PACKAGE in one for one in group.attributes_of(rows)], dtype=bool
+    )
+    spans = group.own_spans
+    waits = spans[attribute(spans, schema.WAIT) == schema.WAIT_AWAIT]
+    if waits.empty or ran.all():
+        return ""
+    waits = waits.assign(at=waits["end_ns"], of=attribute(waits, schema.ACTIVITY).astype(object), by=range(len(waits)))
+    own = rows.loc[~ran].assign(at=rows["start_ns"])
+    own["of"] = pd.Series([str(one).rpartition("/")[2] for one in own["activity_id"]], own.index, dtype=object)
+    found = pd.merge_asof(own.sort_values("at"), waits.sort_values("at")[["at", "of", "by"]], on="at", by="of")
+    found = found.dropna(subset="by")
+    before = waits["attributes"].iloc[found["by"].astype(int)]
+    calls = [f"{call} in {stands_in(one)}" if (call := one.get(schema.FOR_CALL)) else "" for one in before]
+    sums = found["ns"].groupby(pd.Series(calls, found.index, dtype=object)).sum().drop("", errors="ignore")
+    return str(sums.idxmax()) if len(sums) and sums.max() >= MIN_HELD * rows["ns"].sum() else ""
 
 
 def spins(group: Group) -> Iterator[Pattern]:

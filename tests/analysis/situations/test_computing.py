@@ -92,6 +92,22 @@ def test_what_a_library_computes_for_the_function_outside_its_code_is_told_so(pa
     assert "process pool, or make it faster" not in found.remedy
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+def test_stretches_that_no_sample_met_are_told_by_the_await_before_them(*, sampled: bool) -> None:
+    """Short ones, in which a driver reads what it was sent, and the code goes through it."""
+    picture = """
+        server GET        |------------------------|
+        task   root GET   |------------------------|   cpu=20
+        wait   w    root   |--|                        type=await waker=io
+        block  b1   root      |------------|           cpu=13
+    """
+    call = {schema.FOR_CALL: "Pipeline.execute", schema.FOR_PACKAGE: "redis"}
+    at = {schema.CODE_FUNCTION: "features", schema.CODE_FILE: "/app/store.py", schema.CODE_LINE: 7}
+    found, _ = told(picture, {"root": SCORE, "w": at | call, "b1": SCORE | (ran(("score", 13)) if sampled else {})})
+    assert ("most of it after Pipeline.execute in features (app/store.py:7)" in found.text) is not sampled
+    assert ("ask for less at once" in found.remedy) is not sampled
+
+
 IN_A_TASK_OF_ITS_OWN = """
     server GET         |-----------------|
     task   root GET    |-----------------|   cpu=1
