@@ -43,6 +43,7 @@ _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
     "its loop)."
 )
+_AT_ONCE_NS: Final = 10_000
 _IDLE: Final = (
     " (in this time it does not compute, but waits itself: for an answer, in a pause, or for a lock that another such thread has "
     "for all of its work: hold that for a part of it at a time)"
@@ -191,11 +192,14 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 
 def windows(group: Group) -> Iterator[Pattern]:
-    """Yield for each cause whether most of it passed until a call that one request had put off (`loop.call_later`) began what
-    other requests waited for, too: it collects several of them."""
+    """Yield for each cause whether most of it passed until a call that a request had put off (`loop.call_later`) began what it
+    goes on to wait for, or what other requests wait for, too: it collects several of them."""
     spans = group.own_spans
-    timers = spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER]
-    timers = timers[timers["trace_id"].isin(attribute(spans, schema.WAKER_TRACE_ID))]
+    waits = spans[attribute(spans, schema.WAIT) == schema.WAIT_AWAIT]
+    begun_ns = waits.sort_values("start_ns").groupby(attribute(waits, schema.ACTIVITY))["start_ns"].shift(-1)
+    goes_on = (begun_ns - waits["end_ns"]).abs() <= _AT_ONCE_NS
+    shared = waits["trace_id"].isin(attribute(spans, schema.WAKER_TRACE_ID))
+    timers = waits[(attribute(waits, schema.WAKER_KIND) == schema.WAKER_TIMER) & (goes_on | shared)]
     timers = timers.loc[[is_called_later(one) for one in timers["attributes"]]]
     for cause in group.significant_of(Cause.AWAIT_IO, Cause.LIMITER_WAIT) if len(timers) else ():
         own, behind = group.most_of(cause, is_called_later), group.behind(cause)

@@ -1397,6 +1397,20 @@ def test_a_call_put_off_until_several_requests_wait_for_it_is_a_window(*, severa
     assert ("A window: loop.call_later waits 19.0 ms in Batcher.submit (srv/app.py:9)" in found.text) is several
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_request_alone_waits_for_the_whole_window(*, goes_on: bool) -> None:
+    """After a time limit of its own, as of `asyncio.timeout`, it does not wait on."""
+    at = {schema.FOR: "Batcher.submit", schema.FOR_MODULE: "app", schema.CODE_FUNCTION: "Batcher.submit"}
+    found = told(f"""
+        server GET    |--------------------------|
+        task   root   |--------------------------|
+        wait   w1 root |------------------|           type=await waker=timer
+        {"wait   w2 root                    |-----|     type=await waker=flush" * goes_on}
+        task   flush root                 |-----|     cpu=5
+    """, {"w1": at} | ({"w2": at} if goes_on else {}))  # fmt: skip
+    assert (key(found, Cause.AWAIT_IO) == "await_io/window") is goes_on
+
+
 def items(
     count: int, places: int, own: bool = True, awaited: str = "Queue.get", of: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
