@@ -194,14 +194,16 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 def windows(group: Group) -> Iterator[Pattern]:
     """Yield for each cause whether most of it passed until a call that a request had put off (`loop.call_later`) began what it
     goes on to wait for, or what other requests wait for, too: it collects several of them."""
-    spans = group.own_spans
+    causes, spans = group.significant_of(Cause.AWAIT_IO, Cause.LIMITER_WAIT), group.own_spans
     waits = spans[attribute(spans, schema.WAIT) == schema.WAIT_AWAIT]
+    if not causes or not (by_timer := attribute(waits, schema.WAKER_KIND) == schema.WAKER_TIMER).any():
+        return
     begun_ns = waits.sort_values("start_ns").groupby(attribute(waits, schema.ACTIVITY))["start_ns"].shift(-1)
     goes_on = (begun_ns - waits["end_ns"]).abs() <= _AT_ONCE_NS
     shared = waits["trace_id"].isin(attribute(spans, schema.WAKER_TRACE_ID))
-    timers = waits[(attribute(waits, schema.WAKER_KIND) == schema.WAKER_TIMER) & (goes_on | shared)]
+    timers = waits[by_timer & (goes_on | shared)]
     timers = timers.loc[[is_called_later(one) for one in timers["attributes"]]]
-    for cause in group.significant_of(Cause.AWAIT_IO, Cause.LIMITER_WAIT) if len(timers) else ():
+    for cause in causes if len(timers) else ():
         own, behind = group.most_of(cause, is_called_later), group.behind(cause)
         later = [is_called_later(group.attributes.get(str(at), {})) for at in behind["at"]]
         if len(own) or behind.loc[later, "ns"].sum() >= max(MIN_HELD * behind["ns"].sum(), 1):

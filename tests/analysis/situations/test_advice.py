@@ -557,6 +557,7 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop user's /srv/app.py:pack in jinja2.Template.render", "In pack a template is rendered"),
         ("thread user's /srv/app.py:pack in sklearn.Pipeline.predict_proba", "ask it once for all rows"),
         ("thread user's /srv/app.py:transform: ColumnTransformer (prepare)", "ask it once for all rows"),
+        ("loop user's /srv/app.py:compute: Booster.inplace_predict", "ask it once for all rows"),
     ],
 )
 def test_what_makes_computing_faster_depends_on_where_and_whose_it_is(where: str, words: str) -> None:
