@@ -138,7 +138,7 @@ LESS: Final[Table] = (
     (r" in copy\.deepcopy$",
      "In {function} a whole structure is copied each time: share what nobody changes (a frozen value, a ChainMap over it), and "
      "copy the part that changes."),
-    (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict|:(?:predict|transform|compute): ",
+    (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict|(?::| in )(?:predict|transform|compute): ",
      "In {function} a model is asked: ask it once for all rows, not for one at a time; with n_jobs=1 (nthread=1) where the rows are "
      "few, as threads of its own then cost more than they save; and, where that is on the loop, from await asyncio.to_thread(...), as its native code "
      "releases the GIL."),

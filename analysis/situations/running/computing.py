@@ -86,6 +86,7 @@ def computing(group: Group) -> Iterator[Pattern]:
         on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
         often = " in most requests" if rows["request_id"].nunique() >= MIN_HELD * len(group.requests) else ""
         shown_in = _inside(shown, attributes, name) if is_its else ""
+        shown_in = shown if of_shown.get(schema.KIND) == schema.KIND_PHASE and shown != name else shown_in
         after = _after(group, rows) if on_loop else ""
         less = f" Where it reads and uses the answer of {after}, ask for less at once (fewer fields or rows, pages)."
         stretches = rows["culprit_span_id"].mask(rows["culprit_span_id"] == "", rows["span_id"])
