@@ -62,7 +62,7 @@ def find_culprits(
     segment, listed, ns = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     columns = list(zip(*listed, strict=True)) or [()] * len(COLUMNS)
     texts = {name: pd.Series(columns[at], dtype=object) for at, name in enumerate(COLUMNS[1:-1], start=1)}
-    table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
+    table = _of_phases(spans, _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns})))
     table = _of_activity(spans, table, np.where(of_others, row, NONE)[table["segment"].to_numpy(dtype=np.int64)])
     table = name_short_stretches(spans, segments, described.cause, request_rows, table)
     table = name_by_waits(spans, request_rows, table)
@@ -106,6 +106,24 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
     columns["file"][unplaced], columns["line"][unplaced] = file, line
     columns["culprit"][unplaced] = np.where(by == "", columns["culprit"][unplaced], by)
     return table.assign(**{name: pd.Series(values, dtype=object) for name, values in columns.items()})
+
+
+def _of_phases(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
+    """Phases of which no sample shows who called them have the caller that samples show of most others of this name and job."""
+    if not (spans.kinds == schema.KIND_PHASE).any():
+        return table
+    rows = spans.find(*(table[key].to_numpy(dtype=object) for key in ("trace_id", "span_id")))
+    names = np.where((rows >= 0) & (spans.kinds[rows] == schema.KIND_PHASE), spans.names[rows], "")
+    jobs = spans.names[nearest(spans.parents, spans.kinds != schema.KIND_PHASE)[rows]]
+    table = table.assign(phase=pd.Series(names + "/" + jobs, dtype=object))
+    alone = (table["culprit"] == names).to_numpy(dtype=bool)
+    places = ["culprit", "file", "line"]
+    seen = table[(names != "") & ~alone].groupby(["phase", *places], dropna=False)["ns"].sum().sort_values()
+    chief = seen.reset_index().drop_duplicates("phase", keep="last").set_index("phase")
+    known = alone & (names != "") & table["phase"].isin(chief.index).to_numpy(dtype=bool)
+    for key in places if known.any() else ():
+        table[key] = table[key].mask(known, table["phase"].map(chief[key]))
+    return table.drop(columns="phase")
 
 
 def _once(

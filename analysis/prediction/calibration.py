@@ -153,7 +153,7 @@ def calibrated(
     if miss > LARGEST_MISS:
         raise InputError(
             f"cannot predict: the replay of the recording itself is {100 * (exp(miss) - 1):.0f}% off. The requests wait for "
-            "something that the recording does not show; see whywait report for what is unexplained"
+            "something that a replay does not know, such as work of no request; see whywait report for what they wait for"
         )
     return programs, miss
 

@@ -77,7 +77,7 @@ def changed(
     for name in change.shared:
         steps = _shared(steps, found, name)
     for name in change.released:
-        steps = _released(steps, name)
+        steps = released(steps, name)
     for name in change.batch:
         steps = batched(steps, name, found.others)
     return steps, after
@@ -117,8 +117,8 @@ def _shared(programs: Sequence[Program], found: Recording, name: str) -> list[Pr
     return mapped(programs, one)
 
 
-def _released(programs: Sequence[Program], function: str) -> list[Program]:
-    """Connections and locks are given back before this function, where they are held in it."""
+def released(programs: Sequence[Program], function: str) -> list[Program]:
+    """Return the programs with connections and locks given back before this function, where its caller holds them."""
     _known(programs, function)
     return [
         one._replace(activities=tuple(_given_back(steps, function) for steps in one.activities)) for one in programs

@@ -5,7 +5,7 @@ from shlex import quote
 from typing import Final
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.prediction.changes import Change, functions
+from whywait.analysis.prediction.changes import Change, functions, released
 from whywait.analysis.prediction.holds import Recording
 from whywait.analysis.situations.situation import Situation, numbers
 from whywait.analysis.verdicts.judgement import Judgement, Reason
@@ -32,7 +32,12 @@ def _changes(one: Judgement, reason: Reason, found: Recording) -> Iterator[Chang
     kind, names = reason.remedy.situation, functions(found.programs)
     if kind is Situation.SERIAL_AWAITS and reason.culprit in names:
         yield Change(together=(reason.culprit,))
-    if kind in _RAISED and reason.cause in _LIMITS:
+    alike = [numbers(other) for other in one.situations if (other.kind, other.of) == (kind, reason.cause)]
+    is_lock = any(other.get("is_lock") for other in alike)  # one has it: it cannot be larger, but given back sooner
+    # by what has it itself, not by a job's caller
+    if is_lock and reason.culprit in names and released(found.programs, reason.culprit) != [*found.programs]:
+        yield Change(released=(reason.culprit,))
+    if kind in _RAISED and reason.cause in _LIMITS and not is_lock:
         sizes = _raised(found, [reason.detail])
         if sizes:
             yield Change(pools=sizes)
@@ -77,5 +82,7 @@ def options(change: Change) -> str:
     pools = [f"--pool {quote(f'{name}={size}')}" for name, size in change.pools.items()]
     if change.switch_interval_ns is not None:
         pools.append(f"--switch-interval {change.switch_interval_ns / 1e6:g}")
-    words = (("without", change.without), ("together", change.together), ("batch", change.batch))
+    words = (
+        ("without", change.without), ("together", change.together), ("batch", change.batch), ("release-before", change.released),
+    )  # fmt: skip
     return " ".join([*pools, *(f"--{option} {name}" for option, names in words for name in map(quote, names))])

@@ -142,7 +142,7 @@ LESS: Final[Table] = (
     (r" in copy\.deepcopy$",
      "In {function} a whole structure is copied each time: share what nobody changes (a frozen value, a ChainMap over it), and "
      "copy the part that changes."),
-    (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict",
+    (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict|(?::| in )(?:predict|transform|compute): ",
      "In {function} a model is asked: ask it once for all rows, not for one at a time; with n_jobs=1 (nthread=1) where the rows are "
      "few, as threads of its own then cost more than they save; and, where that is on the loop, from await asyncio.to_thread(...), as its native code "
      "releases the GIL."),
@@ -175,8 +175,8 @@ FASTER: Final[Table] = (
      "computing would keep the GIL there."),
     (r"^process", "Make {function} faster (vectorise, cache, batch); more processes only help while CPUs are idle."),
     (r"",
-     "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
-     "Python's own computing, which needs the GIL."),
+     "Make {function} faster (vectorise, cache, batch). For several of it at once more threads do not help Python's own computing, "
+     "which needs the GIL: a process pool does. Native code that releases the GIL, as NumPy or a model's predict, needs none."),
 )  # fmt: skip
 _TOGETHER: Final = "run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"
 _IF_APART: Final = "If they do not need each other's results, "

@@ -30,6 +30,12 @@ def is_limit(attributes: Mapping[str, Any]) -> bool:
     return fired and not awaits(attributes, f"{schema.FOR_SLEEP}|{schema.FOR_SLICED}")
 
 
+def is_called_later(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a call that a timer made, as of `loop.call_later`, began what a future of the user's code waited for."""
+    others = awaits(attributes, f"{schema.FOR_LIBRARY}|{schema.FOR_SLEEP}") or schema.FOR_CALL in attributes
+    return attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and not others
+
+
 def is_paced(attributes: Mapping[str, Any]) -> bool:
     """Return whether a rate limiter made it wait."""
     return is_of(attributes, schema.PACKAGE_PACES)

@@ -4,6 +4,7 @@ from typing import Final
 
 from whywait.analysis.capacity.demand import HELD_BY_OTHERS, Resource
 from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
+from whywait.analysis.causes import Evidence
 from whywait.analysis.situations.what_helps import GIVEN, LIMITS, look_up
 from whywait.analysis.text import amount
 from whywait.tracer.schema import OF_THREAD, SEMAPHORE
@@ -61,13 +62,19 @@ def sentence(one: ProcessCapacity) -> str:
     if any(not use.servers for use in queues):
         return ""
     most = one.most_used
-    used = f"{named(most)} is used most, {most.utilization:.0%} of it{_by_others(most)}, at {_rate(one.served_per_s)}"
+    most_of, least = (
+        ("at most ", "at least ") if most.evidence is Evidence.INFERRED else ("", "")
+    )  # native code needs none
+    used = f"{named(most)} is used most, {most_of}{most.utilization:.0%} of it{_by_others(most)}, at {_rate(one.served_per_s)}"
+    pool = next((use for use in queues if use.resource is Resource.POOL), None)
+    if most.utilization < FREE and pool:
+        return f"There is a queue for {named(pool)}, of which requests themselves use only {pool.busy:.0%}."
     if most.utilization < FREE:
         return f"Nothing is near its limit: {used}."
     if queues[:1] == [most]:
         used = f"{most.utilization:.0%} of it is used on average{_by_others(most)}, at {_rate(one.served_per_s)}"
     where = f"There is a queue for {named(queues[0])}, which is not used up" if queues else "Nothing has a long queue"
-    return f"{where}: {used}; it allows {_rate(most.possible_per_s)}."
+    return f"{where}: {used}; it allows {least}{_rate(most.possible_per_s)}."
 
 
 def _limited(one: ProcessCapacity, limit: Use) -> str:
@@ -76,7 +83,7 @@ def _limited(one: ProcessCapacity, limit: Use) -> str:
     is_ = "are" if limit.resource is Resource.CONNECTION else "is"
     begin = f"{what[0].upper()}{what[1:]} {is_} the limit{_by_others(limit, ' of it used')}: {_needs(one, limit)}"
     if limit.resource is Resource.CPU and limit.utilization < FULL:
-        own = f"this process used {limit.utilization:.0%} of " + (
+        own = f"its requests themselves used {limit.utilization:.0%} of " + (
             f"its {limit.servers:g} CPUs" if limit.servers else "them"
         )
         return f"{begin}; it served {_rate(one.served_per_s)} {waiting}. Others use them, too: {own}. {helps}"

@@ -65,7 +65,7 @@ from whywait.analysis.situations.waits.calls_and_limits import (
 )
 from whywait.analysis.situations.waits.connecting import connecting
 from whywait.analysis.situations.waits.inner_limit import inner_limit
-from whywait.analysis.situations.waits.limits import limits_in_vain, rate_limits, time_limits
+from whywait.analysis.situations.waits.limits import limits_in_vain, rate_limits, time_limits, windows
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
 from whywait.analysis.situations.waits.stampede import stampedes
 from whywait.analysis.situations.waits.stragglers import stragglers
@@ -95,7 +95,7 @@ _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.R
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, asks_itself, deadlocks, wait_cycles, cold_start, stampedes, connecting, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, jobs_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, served_in_turn, rows_held, thread_hops, rate_limits, time_limits, limits_in_vain, loop_turns, behind, by_threads, pool_situations, callers, repeated_waits, by_tasks, blocking_calls, slow_readers, awaited_answers, spins, computing,
+    holds_one, asks_itself, deadlocks, wait_cycles, cold_start, stampedes, connecting, consumers, inner_limit, stragglers, lock_convoy, locks_on_the_loop, jobs_on_the_loop, connections_held, large_transfers, sensitive_threads, signals, served_in_turn, rows_held, thread_hops, rate_limits, time_limits, limits_in_vain, windows, loop_turns, behind, by_threads, pool_situations, callers, repeated_waits, by_tasks, blocking_calls, slow_readers, awaited_answers, spins, computing,
     asked_to_collect,
     loop_blocked, collected_serially, gil_starvation, gil_held, timers, cpu_competition, answers, messages_in_turn, never_ended, own_work, unexplained,
 )  # fmt: skip

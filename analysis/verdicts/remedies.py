@@ -64,7 +64,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
      "{keep}: what passes before the question is sent, and in the close, is saved."),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
-     "Requests queue for {task}, which takes one at a time ({doing}): start {several}, let it take several at once (a "
+     "Requests queue for {task}, which does one thing after another ({doing}): start {several}, let it take several at once (a "
      "batch), or make that shorter.{ended}{apart}"),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
      "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
@@ -76,7 +76,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "is needed. What {task} need not wait for itself, such as what it does with each message, it can hand to a task of its own "
      "(asyncio.create_task), so that the next one is not behind it."),
     ((Cause.LIMITER_WAIT,), Situation.BY_THREAD,
-     "Requests wait until {who}, in {thread}, gives what they wait for: make that shorter, let it do several at once (a batch), "
+     "Requests wait until {who}, in {thread}, gives what they wait for{idle}: make that shorter, let it do several at once (a batch), "
      "let several threads do it, or begin it before it is needed. Where it only comes now and then, as in a stream of events, nothing "
      "is slow; but a thread must give it by loop.call_soon_threadsafe, or the loop may learn of it late."),
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
@@ -104,7 +104,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "limit only helps while CPUs are idle.{own}"),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
-     "(arq, Celery), or raise this limit ({how})."),
+     "(arq, Celery), or, as far as CPUs are idle, raise this limit ({how})."),
     ((Cause.LOCK_WAIT,), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for keeps the lock over an await ({culprit}): under it, take only what that needs (a copy, or "
      "exchange it for an empty one), give the lock back, and await after that; or use one lock per object instead of one for all."),

@@ -197,6 +197,7 @@ def _computes(one: SimpleNamespace) -> str:
     inside = ", outside its own code" * one.outside + (f", in {one.inside}" if one.inside else "")
     said = f"{one.function}{at} computes {runs}{inside}: {amount(one.mean_ns)} per request, in {one.per_request:.3g} "
     said += "stretch" if one.per_request == 1 else "stretches"
+    said += f", most of it after {one.after}" if one.after else ""
     if one.stopped:
         said += f"; {counted(one.stopped, 'other request')} waited for it, {amount(one.stopped_ns)} in sum"
     return f"{said}."

@@ -53,9 +53,9 @@ def behind(group: Group) -> Iterator[Pattern]:
         if cause in stuck:  # what they did before that is no reason
             continue
         every, own = _of_holders(group, cause)
-        if own.empty or own["ns"].sum() < MIN_KNOWN * every["ns"].sum():
-            if cause in (Cause.POOL_QUEUE, Cause.LIMITER_WAIT):
-                yield from _background(group, cause)
+        found = [*_background(group, cause)] if cause in (Cause.POOL_QUEUE, Cause.LIMITER_WAIT) else []
+        yield from found
+        if found or own.empty or own["ns"].sum() < MIN_KNOWN * every["ns"].sum():
             continue
         told, decisive = _shares(own, cause)
         kind = max(decisive, key=decisive.__getitem__)
@@ -67,9 +67,15 @@ def behind(group: Group) -> Iterator[Pattern]:
 
 
 def _background(group: Group, cause: Cause) -> Iterator[Pattern]:
-    """Where most of the places of a pool or limit were taken by the user's work for no request: no span shows what it did."""
-    own, named = group.of(cause), group.culprits_of(cause)
-    named = named[(named["culprit_trace_id"] == "") & (named["culprit_file"] != "")]
+    """Where most of the places of a pool or limit were taken by the user's work for no request: no span shows what it did, or
+    its request had its answer, with no time limit."""
+    own, named = group.of(cause), _waits_behind(group, cause)
+    named = named[named["culprit_file"] != ""]
+    ends = group.spans.once(_answered)
+    for_none = (named["culprit_trace_id"] == "").astype(float)
+    if named["culprit_trace_id"].isin(ends.index).any() and not _for_nobody(group, cause):
+        for_none = for_none.where(for_none > 0, _part_after(named, ends))
+    named = named.assign(ns=named["ns"] * for_none)
     longest = group.attributes_of(own.nlargest(1, "amount_ns"))[0] if len(named) else {}
     by_thread = longest.get(schema.WAKER_KIND) == schema.WAKER_THREAD  # which works for those that wait
     how = limit_of(longest) if len(named) and not by_thread else ""
@@ -166,15 +172,30 @@ def _apart(group: Group, cause: Cause) -> str:
 
 def _for_nobody(group: Group, cause: Cause) -> str:
     """Whether most of a wait for a worker passed behind jobs of requests that a time limit had sent on, after " "."""
-    own = group.of(cause)[["request_id", "start_ns", "end_ns"]]
-    waits = group.culprits_of(cause).merge(own, on=["request_id", "start_ns"])
+    waits = _waits_behind(group, cause)
     spans = group.spans.of(waits["culprit_trace_id"])
     spans = spans[attribute(spans, schema.WAKER_KIND) == schema.WAKER_TIMER]
     limited = spans.loc[[is_limit(one) for one in spans["attributes"]]].groupby("trace_id")["end_ns"].max()
-    since = np.maximum(waits["culprit_trace_id"].map(limited), waits["start_ns"])
-    late = (waits["end_ns"] - since).clip(lower=0) / (waits["end_ns"] - waits["start_ns"])
-    share = float((waits["ns"] * late).sum()) / max(float(waits["ns"].sum()), 1.0)
+    share = float((waits["ns"] * _part_after(waits, limited)).sum()) / max(float(waits["ns"].sum()), 1.0)
     return _FOR_NOBODY.format(share=share) if share >= MIN_HELD else ""
+
+
+def _waits_behind(group: Group, cause: Cause) -> pd.DataFrame:
+    """The culprits of a wait, with its end."""
+    own = group.of(cause)[["request_id", "start_ns", "end_ns"]]
+    return group.culprits_of(cause).merge(own, on=["request_id", "start_ns"])
+
+
+def _answered(spans: pd.DataFrame) -> "pd.Series[Any]":
+    """When each trace's request had its answer."""
+    roots = spans[attribute(spans, schema.ROOT).eq(True)]
+    return roots.groupby("trace_id")["end_ns"].max()
+
+
+def _part_after(waits: pd.DataFrame, ends: "pd.Series[Any]") -> "pd.Series[float]":
+    """The part of each of these waits that passed after such an end in the trace of who was ahead."""
+    since = np.maximum(waits["culprit_trace_id"].map(ends).astype(float), waits["start_ns"])
+    return ((waits["end_ns"] - since).clip(lower=0) / (waits["end_ns"] - waits["start_ns"])).fillna(0.0)
 
 
 def _less(group: Group, chief: "pd.Series[Any]") -> str:

@@ -1,7 +1,9 @@
 """Requests compute: which function, where, how often, and whom it stopped."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -12,7 +14,7 @@ from whywait.analysis.grouped import sums
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD_AMONG, COLD_NS, MIN_HELD, MIN_MEAN_NS
-from whywait.analysis.situations.what_helps import faster, is_frameworks, is_outside
+from whywait.analysis.situations.what_helps import faster, is_frameworks, is_outside, stands_in
 from whywait.analysis.spans.held_loop import longest_block
 from whywait.analysis.text import named_at
 from whywait.tracer import schema
@@ -48,12 +50,14 @@ class _Stretch(NamedTuple):
     """A row of `culprits`, with where its cause was."""
 
     request_id: str
+    start_ns: int
     ns: float
     line: Any
     culprit_span_id: str
     activity: str  # bare ids
     span: str
     shown: str
+    identity: str  # of the span
 
 
 def computing(group: Group) -> Iterator[Pattern]:
@@ -94,12 +98,16 @@ def computing(group: Group) -> Iterator[Pattern]:
         computed = len({row.request_id for row in rows})
         often = " in most requests" if computed >= MIN_HELD * len(group.requests) else ""
         shown_in = _inside(shown, attributes, name) if is_its else ""
+        shown_in = shown if of_shown.get(schema.KIND) == schema.KIND_PHASE and shown != name else shown_in
+        after = _after(group, rows) if on_loop else ""
+        less = f" Where it reads and uses the answer of {after}, ask for less at once (fewer fields or rows, pages)."
         found: dict[str, Any] = {
             "function": name, "file": file, "line": line, "inside": shown_in, "outside": is_outside(attributes),
             "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": len({row.culprit_span_id or row.span for row in rows}) / computed,
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
-            "on": on, "how": faster(on, name, file, attributes, shown_in, often),
+            "on": on, "after": after,
+            "how": faster(on, name, file, attributes, shown_in, often) + less * bool(after),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
 
@@ -110,7 +118,7 @@ def _stretches(group: Group) -> dict[tuple[str, str], list[_Stretch]]:
     causes, own = group.of(Cause.COMPUTE), group.culprits_of(Cause.COMPUTE)
     own = own[own["culprit_file"] != ""]
     at = {
-        (request_id, start_ns): (activity.rpartition("/")[2], span_id.rpartition("/")[2], name)
+        (request_id, start_ns): (activity.rpartition("/")[2], span_id.rpartition("/")[2], name, span_id)
         for request_id, start_ns, activity, span_id, name in zip(
             *(causes[key] for key in ("request_id", "start_ns", "activity_id", "span_id", "span_name")), strict=True
         )
@@ -122,7 +130,7 @@ def _stretches(group: Group) -> dict[tuple[str, str], list[_Stretch]]:
     ):
         if where := at.get((request_id, start_ns)):
             number = None if pd.isna(line) else int(line)
-            found[name, file].append(_Stretch(request_id, ns, number, culprit_span_id, *where))
+            found[name, file].append(_Stretch(request_id, start_ns, ns, number, culprit_span_id, *where))
     return found
 
 
@@ -138,6 +146,29 @@ def _is_elsewhere(attributes: dict[str, Any]) -> bool:
         attributes.get(schema.WAKER_KIND) in (schema.WAKER_THREAD, schema.WAKER_JOB)
         or attributes.get(schema.KIND) == schema.KIND_JOB
     )
+
+
+def _after(group: Group, rows: list[_Stretch]) -> str:
+    """The await after which most of these stretches came of which no sample shows where they computed; "" where few did."""
+    shows = {schema.RAN_NAMES, schema.FOR_PACKAGE}
+    silent = [row for row in rows if shows.isdisjoint(group.attributes.get(row.identity, ()))]
+    if not silent:
+        return ""
+    spans = group.own_spans
+    waits = spans[attribute(spans, schema.WAIT) == schema.WAIT_AWAIT].sort_values("end_ns")
+    ended: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    for of, *end in zip(attribute(waits, schema.ACTIVITY), waits["end_ns"], waits["attributes"], strict=True):
+        ended[of].append((end[0], end[1]))
+    calls = []
+    for row in silent:
+        before = ended.get(row.activity, [])
+        at = bisect_right(before, row.start_ns, key=itemgetter(0))
+        one = before[at - 1][1] if at else {}
+        calls.append(f"{call} in {stands_in(one)}" if (call := one.get(schema.FOR_CALL)) else "")
+    found = sums(calls, (row.ns for row in silent))
+    found.pop("", None)
+    chief = max(found, key=found.__getitem__, default="")
+    return chief if chief and found[chief] >= MIN_HELD * sum(row.ns for row in rows) else ""
 
 
 def spins(group: Group) -> Iterator[Pattern]:

@@ -43,6 +43,10 @@ _ENDED: Final = (
     " Requests failed, too: where several of it were started, see that the error of one request ends none of them (a `try` inside "
     "its loop)."
 )
+_IDLE: Final = (
+    " (in this time it does not compute, but waits itself: for an answer, in a pause, or for a lock that another such thread has "
+    "for all of its work: hold that for a part of it at a time)"
+)
 
 
 def blocking_calls(group: Group) -> Iterator[Pattern]:
@@ -187,7 +191,8 @@ def by_threads(group: Group) -> Iterator[Pattern]:
     if len(own) and (who := _who(group, Cause.LIMITER_WAIT)):
         (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
         thread = str(longest.get(schema.WAKER_NAME) or "a thread")
-        yield Pattern(Situation.BY_THREAD, Cause.LIMITER_WAIT, {"who": who, "thread": thread})
+        idle = _IDLE * (schema.CPU_NS in longest)  # what it computes has a cause of its own
+        yield Pattern(Situation.BY_THREAD, Cause.LIMITER_WAIT, {"who": who, "thread": thread, "idle": idle})
 
 
 def _who(group: Group, cause: Cause) -> str:

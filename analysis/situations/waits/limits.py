@@ -16,10 +16,11 @@ from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_MEAN_NS
 from whywait.analysis.situations.what_helps import CHILD, stands_in
-from whywait.analysis.spans.awaited import awaits, is_limit, is_paced
+from whywait.analysis.spans.awaited import awaits, is_called_later, is_limit, is_paced
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
+_AT_ONCE_NS: Final = 10_000
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 
 
@@ -63,6 +64,27 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             on_child = any(awaits(one, schema.FOR_CHILD) for one in group.own_spans.loc[of_them, "attributes"])
             said = {"why": f" There, {CHILD}." * on_child, "what": _begun_in(group, ended)}
             yield Pattern(kind, cause, {**found, **said, "task": task, "limit_ns": limit_ns})
+
+
+def windows(group: Group) -> Iterator[Pattern]:
+    """Yield for each cause whether most of it passed until a call that a request had put off (`loop.call_later`) began what it
+    goes on to wait for, or what other requests wait for, too: it collects several of them."""
+    causes, spans = group.significant_of(Cause.AWAIT_IO, Cause.LIMITER_WAIT), group.own_spans
+    waits = spans[attribute(spans, schema.WAIT) == schema.WAIT_AWAIT]
+    if not causes or not (by_timer := attribute(waits, schema.WAKER_KIND) == schema.WAKER_TIMER).any():
+        return
+    begun_ns = waits.sort_values("start_ns").groupby(attribute(waits, schema.ACTIVITY))["start_ns"].shift(-1)
+    goes_on = (begun_ns - waits["end_ns"]).abs() <= _AT_ONCE_NS
+    shared = waits["trace_id"].isin(attribute(spans, schema.WAKER_TRACE_ID))
+    timers = waits[by_timer & (goes_on | shared)]
+    timers = timers.loc[[is_called_later(one) for one in timers["attributes"]]]
+    for cause in causes if len(timers) else ():
+        own, behind = group.most_of(cause, is_called_later), group.behind(cause)
+        later = [is_called_later(group.attributes.get(str(at), {})) for at in behind["at"]]
+        if len(own) or behind.loc[later, "ns"].sum() >= max(MIN_HELD * behind["ns"].sum(), 1):
+            where = stands_in(timers.iloc[0]["attributes"])
+            limit_ns = float((timers["end_ns"] - timers["start_ns"]).mean())
+            yield Pattern(Situation.WINDOW, cause, {"task": "loop.call_later", "where": where, "limit_ns": limit_ns})
 
 
 def limits_in_vain(group: Group) -> Iterator[Pattern]:

@@ -73,6 +73,11 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, .
         {"job_ms": 16, "gap_ms": 12, "cpu_ms": 9, "gil_ms": 7, "queued_ms": 64, "clients": 7}, Resource.GIL, 1000 / 10,
         ("The GIL is the limit", "10.0 ms", "100/s", "More threads or a larger pool cannot help"), ("Nothing",),
     ),
+    # work of no request has the pool's workers
+    "pool of others": (
+        {"job_ms": 4, "gap_ms": 80, "cpu_ms": 2, "gil_ms": 0, "queued_ms": 60, "clients": 1, "size": 1}, None, 0.0,
+        ("There is a queue for the pool four, of which requests themselves use only 5%",), ("Nothing",),
+    ),
     # each job sleeps 60 ms in a pool of 4: 67/s
     "pool": (
         {"job_ms": 60, "gap_ms": 16, "cpu_ms": 0, "gil_ms": 0, "queued_ms": 20, "clients": 5}, Resource.POOL, 1000 / 15,

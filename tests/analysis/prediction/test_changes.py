@@ -1,10 +1,12 @@
 """What a change does to the steps of requests."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.analysis.drawing import drawn
+from whywait.analysis.causes import Cause
 from whywait.analysis.errors import InputError
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.prediction.changes import Change, changed
@@ -24,8 +26,10 @@ from whywait.analysis.prediction.programs import (
     Start,
     Take,
 )
+from whywait.analysis.prediction.proposed import options, proposed
 from whywait.analysis.prediction.replay import replay
 from whywait.analysis.prediction.whatif import whatif
+from whywait.analysis.situations.situation import Pattern, Situation
 
 MS = 1e6
 ASKS = Program(
@@ -118,3 +122,23 @@ def test_one_request_is_too_few_and_is_no_plural() -> None:
     found = analyze(drawn("server GET |-----|\ntask root |-----| cpu=2"))
     with pytest.raises(InputError, match=r"^cannot predict from 1 request: record at least "):
         whatif(found, clients=2)
+
+
+@pytest.mark.parametrize(("holder", "option"), [("settle", "--release-before settle"), ("job", ""), ("other", "")])
+def test_a_lock_is_not_to_be_larger_but_given_back_sooner_where_its_own_holder_waits(holder: str, option: str) -> None:
+    """Not before a job, for which the holder waits in another activity."""
+    key = LOCK, "app.py", 7, "Lock.acquire"
+    held = Take(key), Pause(8 * MS, ("query",)), Pause(12 * MS, ("settle",)), Give(key)
+    found = Recording(programs=[Program((held, (Pause(5 * MS, ("job",)),)))], limits={key: 1}, names={key: {"query"}})
+    lock = Pattern(Situation.HOLDERS_WAIT, Cause.LIMITER_WAIT, {"is_lock": True})
+    remedy: Any = SimpleNamespace(situation=Situation.HOLDERS_WAIT)
+    reason: Any = SimpleNamespace(
+        cause=Cause.LIMITER_WAIT, remedy=remedy, culprit=holder, detail="awaiting Lock.acquire in query"
+    )
+    told: Any = SimpleNamespace(reasons=[reason], situations=[lock])
+    change = proposed(told, found)
+    assert (options(change) if change else "") == option
+    reason.detail, told.situations = "awaiting Semaphore.acquire in query", []
+    change = proposed(told, found)
+    assert change is not None
+    assert options(change) == "--pool query=2"

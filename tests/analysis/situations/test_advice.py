@@ -590,7 +590,10 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
             "loop library's /x/site-packages/anyio/_core/_sockets.py:<module> in most requests",
             "A module is imported there",
         ),
-        ("thread user's /srv/app.py:pack", "or run it in a process pool"),
+        (
+            "thread user's /srv/app.py:pack",
+            "more threads do not help Python's own computing, which needs the GIL: a process pool does",
+        ),
         ("loop user's /srv/app.py:pack in json.loads", "a key for each entry"),
         ("loop user's /srv/app.py:pack in jsonschema.validate", "Move pack off the event loop"),
         ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
@@ -600,6 +603,8 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
         ("loop user's /srv/app.py:pack in django.Model.__init__", "Move pack off the event loop"),
         ("loop user's /srv/app.py:pack in jinja2.Template.render", "In pack a template is rendered"),
         ("thread user's /srv/app.py:pack in sklearn.Pipeline.predict_proba", "ask it once for all rows"),
+        ("thread user's /srv/app.py:transform: ColumnTransformer (prepare)", "ask it once for all rows"),
+        ("loop user's /srv/app.py:compute: Booster.inplace_predict", "ask it once for all rows"),
     ],
 )
 def test_what_makes_computing_faster_depends_on_where_and_whose_it_is(where: str, words: str) -> None:
@@ -624,9 +629,14 @@ def test_jobs_whose_requests_a_time_limit_sent_on_work_for_nobody(*, limited: bo
         run    run2 theirs  |--------------------|             trace=b cpu=0
         wait   held theirs  |--------------------|             trace=b type=blocking_io for=time.sleep
         """,
-        {"q": OCCUPIED, "w2": {schema.FOR_MODULE: "asyncio.tasks"}},
+        {
+            "q": {**OCCUPIED, schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7]},
+            "w2": {schema.FOR_MODULE: "asyncio.tasks"},
+        },
     )  # fmt: skip
     assert ("those ahead worked for nobody: a time limit had ended" in found.remedy) is limited
+    # begun by a request, which does not wait for it
+    assert (key(found, Cause.POOL_QUEUE) == "pool_queue/background_holds") is not limited
 
 
 @pytest.mark.parametrize(("own_ms", "said"), [(3, True), (30, False)])
@@ -952,7 +962,7 @@ def test_a_task_that_answers_several_at_once_takes_batches(second: str, situatio
     )
     assert key(found, Cause.BLOCKING_IO) == f"blocking_io/{situation}"
     assert ("answer each as soon as it is done" in found.remedy) == (situation is Situation.BATCHES)
-    assert ("which takes one at a time" in found.remedy) == (situation is Situation.CONSUMER)
+    assert ("which does one thing after another" in found.remedy) == (situation is Situation.CONSUMER)
 
 
 @pytest.mark.parametrize(
@@ -1069,9 +1079,15 @@ def test_connections_that_are_used_all_the_time_they_are_held_are_not_held_for_t
     assert f"A connection is held in {called}" in found.text
 
 
-@pytest.mark.parametrize(("thread", "kind"), [("engine", "/by_thread"), ("", "/background_holds")])
-def test_a_thread_that_gives_what_requests_await_is_told_with_its_function(thread: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("thread", "kind", "cpu_ms"),
+    [("engine", "/by_thread", None), ("engine", "/by_thread", 1), ("", "/background_holds", None)],
+)
+def test_a_thread_that_gives_what_requests_await_is_told_with_its_function(
+    thread: str, kind: str, cpu_ms: int | None
+) -> None:
     by = {
+        **({schema.CPU_NS: cpu_ms * MS} if cpu_ms else {}),
         schema.BLOCKER_FUNCTION: "step", schema.BLOCKER_FILE: "/srv/engine.py", schema.BLOCKER_LINE: 26,
         schema.BLOCKER_NS: 90 * MS, schema.WAKER_NAME: thread,
     }  # fmt: skip
@@ -1079,6 +1095,7 @@ def test_a_thread_that_gives_what_requests_await_is_told_with_its_function(threa
     found = in_turn([100], "Event.wait", waker, **by, **{schema.FOR_MODULE: "asyncio.locks"})
     assert key(found, Cause.LIMITER_WAIT) == f"limiter_wait{kind}"
     assert ("Requests wait until step (srv/engine.py:26), in engine, gives" in found.remedy) == bool(thread)
+    assert ("does not compute, but waits itself" in found.remedy) == bool(cpu_ms)
 
 
 def test_connections_that_work_of_no_request_has_are_told_so() -> None:
@@ -1486,6 +1503,42 @@ def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str,
     found = in_turn([50], "wait_for", "timer", **task, **call)
     assert (Situation.WINDOW in kinds(found), Situation.TIME_LIMIT in kinds(found)) == (is_window, not is_window)
     assert ("batcher lets this time pass while requests wait for it already" in found.remedy) == is_window
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_call_put_off_until_several_requests_wait_for_it_is_a_window(*, several: bool) -> None:
+    """`loop.call_later` begins a task that answers the request that set it, and those that came meanwhile."""
+    at = {schema.FOR: "Batcher.submit", schema.FOR_MODULE: "app", schema.CODE_FUNCTION: "Batcher.submit",
+          schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}  # fmt: skip
+    by = {schema.WAKER_TRACE_ID: trace_id("a"), schema.WAKER_SPAN_ID: f"{5:016x}"} if several else {}
+    spans = drawn(f"""
+        server GET    |--------------------------|
+        task   root   |--------------------------|
+        wait   w1 root |------------------|           type=await waker=timer
+        wait   w2 root                    |-----|     type=await waker=flush
+        task   flush root                 |-----|     cpu=5
+        server OTHER       |---------------------|    trace=b
+        task   root2       |---------------------|    trace=b
+        wait   w3 root2     |-------------------|     trace=b type=await waker={"activity" if several else "io"}
+    """, {"w1": at, "w2": at, "w3": at | by})  # fmt: skip
+    spans["name"] = spans["name"].replace("OTHER", "GET")
+    (found,) = verdict(analyze(spans))
+    assert (key(found, Cause.AWAIT_IO) == "await_io/window") is several
+    assert ("A window: loop.call_later waits 19.0 ms in Batcher.submit (srv/app.py:9)" in found.text) is several
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_request_alone_waits_for_the_whole_window(*, goes_on: bool) -> None:
+    """After a time limit of its own, as of `asyncio.timeout`, it does not wait on."""
+    at = {schema.FOR: "Batcher.submit", schema.FOR_MODULE: "app", schema.CODE_FUNCTION: "Batcher.submit"}
+    found = told(f"""
+        server GET    |--------------------------|
+        task   root   |--------------------------|
+        wait   w1 root |------------------|           type=await waker=timer
+        {"wait   w2 root                    |-----|     type=await waker=flush" * goes_on}
+        task   flush root                 |-----|     cpu=5
+    """, {"w1": at} | ({"w2": at} if goes_on else {}))  # fmt: skip
+    assert (key(found, Cause.AWAIT_IO) == "await_io/window") is goes_on
 
 
 def items(

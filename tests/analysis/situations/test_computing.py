@@ -111,6 +111,44 @@ def test_what_a_library_computes_for_the_function_outside_its_code_is_told_so(pa
     assert "process pool, or make it faster" not in found.remedy
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+def test_stretches_that_no_sample_met_are_told_by_the_await_before_them(*, sampled: bool) -> None:
+    """Short ones, in which a driver reads what it was sent, and the code goes through it."""
+    picture = """
+        server GET        |------------------------|
+        task   root GET   |------------------------|   cpu=20
+        wait   w    root   |--|                        type=await waker=io
+        block  b1   root      |------------|           cpu=13
+    """
+    call = {schema.FOR_CALL: "Pipeline.execute", schema.FOR_PACKAGE: "redis"}
+    at = {schema.CODE_FUNCTION: "features", schema.CODE_FILE: "/app/store.py", schema.CODE_LINE: 7}
+    found, _ = told(picture, {"root": SCORE, "w": at | call, "b1": SCORE | (ran(("score", 13)) if sampled else {})})
+    assert ("most of it after Pipeline.execute in features (app/store.py:7)" in found.text) is not sampled
+    assert ("ask for less at once" in found.remedy) is not sampled
+
+
+@pytest.mark.parametrize(("other", "alone_ms"), [("predict: Pipeline", 0), ("transform: Scaler", 4)])
+def test_a_phase_that_no_sample_met_has_the_caller_of_the_others(other: str, alone_ms: int) -> None:
+    """As of a model that is asked for one row at a time: some of its calls are met by a sample."""
+    picture = """
+        server GET        |--------------------|
+        task   root GET   |--------------------|   cpu=1
+        wait   w    root   |------------------|    type=await waker=job
+        job    job  root   |------------------|
+        run    run  job    |------------------|    cpu=18
+        phase  p1   job     |---|                  cpu=4
+        phase  p2   job          |---|             cpu=4
+        phase  p3   job               |---|        cpu=4
+    """
+    names = {"p1": other, "p2": "predict: Pipeline", "p3": other, "job": "job table", "run": "table"}
+    phase, run = {schema.PHASE: schema.PHASE_PREDICT}, SCORE | {schema.CODE_FUNCTION: "table"}
+    more = {"run": run, "p1": phase | ran(("score", 4)), "p2": phase, "p3": phase | ran(("score", 4))}
+    found = analysis.analyze(drawn(picture, more).replace({"name": names})).culprits
+    ns = found[found["cause"] == Cause.COMPUTE].groupby("culprit")["ns"].sum()
+    assert ns.get("predict: Pipeline", 0) == pytest.approx(alone_ms * UNIT_NS)
+    assert ns["score"] == pytest.approx((12 - alone_ms) * UNIT_NS)
+
+
 IN_A_TASK_OF_ITS_OWN = """
     server GET         |-----------------|
     task   root GET    |-----------------|   cpu=1

@@ -6,6 +6,7 @@ there is such a callback, job or thread, and of a long callback also the system 
 """
 
 import _thread
+import sys
 import threading
 from _thread import get_ident
 from collections import Counter
@@ -20,7 +21,7 @@ from weakref import WeakValueDictionary
 from whywait.tracer.host.code_location import FUNCTION_OF, Place, interrupted, is_ours, library_call, places_of_threads
 from whywait.tracer.host.names.syscall_names import call_name
 from whywait.tracer.host.own_thread import OwnThread, all_threads
-from whywait.tracer.host.thread_clocks import cpu_ns_of
+from whywait.tracer.host.thread_clocks import cpu_ns_of, run_queue_ns
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.stacks.alarm import Alarm
@@ -37,6 +38,8 @@ _SOUND_S: Final = 2.0  # the longest sleep with an alarm
 _MOST_SETS: Final = 128  # of the alarm in such a sleep: a loop that wakes up more often is looked at periodically
 _LONG_NS: Final = LOOKED_AT_NS  # of a callback or job
 _LATE: Final = 3  # intervals: a first look waits for one, and for the GIL
+_RELEASED_NS: Final = 500_000  # who goes on so late waited for the GIL
+_FORCED: Final = 0.9  # of the interval after which the interpreter asks for it
 _MOST_JOBS: Final = 2  # at a time: each costs some 20 µs
 _LOOKED_NS: Final = attrgetter("looked_ns")
 
@@ -67,6 +70,7 @@ class _Pace:
         self._recorder = recorder
         self._interval_s = interval_s
         self.interval_ns = int(interval_s * 1e9)
+        self.late_ns = 0  # how long after it was due it went on, and did not wait for a CPU, where that is known
         self._busy_ns = perf_counter_ns()
         self._stopped = False
         # a plain lock, since waiting for an event costs a lock each time
@@ -92,7 +96,11 @@ class _Pace:
         if rests and alarm is not None and now_ns - self._lively_ns > _REST_AFTER_NS and self._may_sleep_soundly():
             self._sleep_soundly(alarm)
         else:
-            self._bell.acquire(timeout=max(_REST_S, self._interval_s) if rests else self._interval_s)
+            pause_s = max(_REST_S, self._interval_s) if rests else self._interval_s
+            queued_ns = run_queue_ns() or 0
+            rung = self._bell.acquire(timeout=pause_s)
+            late_ns = perf_counter_ns() - now_ns - int(pause_s * 1e9) - (run_queue_ns() or 0) + queued_ns
+            self.late_ns = 0 if rung else late_ns
         recorder.ring = None
         return not self._stopped
 
@@ -104,7 +112,7 @@ class _Pace:
         return len(tells) < 2 and all(tells) and all(later) and not recorder.unsent
 
     def _sleep_soundly(self, alarm: Alarm) -> None:
-        loops = self._recorder.loops[:1]
+        self.late_ns, loops = 0, self._recorder.loops[:1]
         for loop in loops:
             loop.alarm = alarm
             if loop.running_since_ns():
@@ -144,13 +152,20 @@ def _watch(recorder: Recorder, pace: _Pace) -> None:
     recorder.look_at_loops = partial(_look_at_loops, recorder, pace, holders, {})
     while pace.sleep() and (look_at_loops := recorder.look_at_loops) is not None:
         try:
-            look_at_loops()  # first: a loop in C code that kept the GIL ends its callback as soon as it has it again
+            if not _was_given_back(pace.late_ns):
+                look_at_loops()  # first: a loop in C code that kept the GIL ends its callback as soon as it has it again
             holders.look()
             _look_at_unsent(recorder)
         except Exception as error:
             probe_failed("watchdog", error)
             break
     recorder.look_at_loops = None
+
+
+def _was_given_back(late_ns: int) -> bool:
+    """Whether who had the GIL probably gave it back before the interpreter asked for it, as in a send at its end: where it
+    stands then is not where it computed meanwhile."""
+    return _RELEASED_NS < late_ns < _FORCED * sys.getswitchinterval() * 1e9
 
 
 def _look_at_loops(recorder: Recorder, pace: _Pace, holders: "_Holders", seen: "dict[int, _Seen]") -> None:

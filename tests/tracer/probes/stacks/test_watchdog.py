@@ -110,6 +110,20 @@ def test_where_the_first_look_comes_in_time_a_collection_before_it_tells_nothing
     assert loop.sample[1].place.function.rsplit(".", 1)[-1] == told
 
 
+@pytest.mark.parametrize(("late_ms", "looks"), [(0.1, True), (3, False), (5.1, True)])
+def test_no_look_where_the_gil_was_given_back_by_itself(
+    late_ms: float, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the send at a callback's end: that is not where it computed while the watchdog waited."""
+    looked: list[Any] = []
+    rounds = iter([True, False])
+    monkeypatch.setattr(watchdog, "_look_at_loops", lambda *_: looked.append(True))
+    pace: Any = SimpleNamespace(late_ns=int(late_ms * 1e6), interval_ns=10_000_000, sleep=lambda: next(rounds))
+    recorder: Any = SimpleNamespace(loops=[], unsent=deque(), sampler=None, looks=deque(), working={})
+    watchdog._watch(recorder, pace)
+    assert bool(looked) is looks
+
+
 def test_a_long_callback_has_the_part_of_the_time_in_which_it_computed() -> None:
     loop: Any = SimpleNamespace(
         thread_id=threading.get_ident(), native_id=threading.get_native_id(), run_start_ns=7, sample=None
