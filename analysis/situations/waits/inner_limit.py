@@ -16,7 +16,7 @@ from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD
-from whywait.analysis.situations.what_helps import stands_in
+from whywait.analysis.situations.what_helps import is_lock, stands_in
 from whywait.analysis.spans.awaited import awaits, is_of
 from whywait.analysis.text import place
 from whywait.tracer import schema
@@ -52,7 +52,7 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
         if in_library(str(own["attributes"].iloc[0].get(schema.CODE_FILE) or "")):  # as what resolves GraphQL
             name = ", ".join(own["by"].value_counts().index[:_MOST_NAMED]) or name
         once = _ASK_ONCE * bool(own["database"].mean() >= MIN_HELD)
-        less = _UNDER_LOCK if str(row["where"]).startswith("Lock.") else "raise the limit on"
+        less = _UNDER_LOCK if is_lock({schema.FOR: row["where"]}) else "raise the limit on"
         said = {**row, "name": name, "once": once, "less": f"Else {less}" if once else f"{less[0].upper()}{less[1:]}"}
         yield Pattern(Situation.INNER_LIMIT, None, said)  # type: ignore[arg-type]
 
