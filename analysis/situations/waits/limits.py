@@ -89,9 +89,11 @@ def windows(group: Group) -> Iterator[Pattern]:
 
 def limits_in_vain(group: Group) -> Iterator[Pattern]:
     """Yield the time limit around jobs in threads that ran on beyond it, and whose callers waited until they had ended."""
-    jobs = group.own_spans
-    jobs = jobs.assign(limit_ns=attribute(jobs, schema.LIMIT_NS))[attribute(jobs, schema.LIMIT_NS) != ""]
-    jobs = jobs.assign(beyond_ns=jobs["end_ns"] - jobs["start_ns"] - jobs["limit_ns"].astype(np.int64))
+    limits = attribute(group.own_spans, schema.LIMIT_NS)
+    if not (limited := limits != "").any():
+        return
+    jobs = group.own_spans[limited].assign(limit_ns=limits[limited].astype(np.int64))
+    jobs = jobs.assign(beyond_ns=jobs["end_ns"] - jobs["start_ns"] - jobs["limit_ns"])
     late = jobs[jobs["beyond_ns"] >= MIN_MEAN_NS]
     if late["beyond_ns"].sum() < group.least_ns * len(group.requests):
         return
