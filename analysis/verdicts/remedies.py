@@ -69,7 +69,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.BATCHES,
      "Requests wait for the batch before theirs, and then until all of their own is done ({doing}): answer each as soon as it "
      "is done, and let the next one in then; put together what takes equally long; start {several} ({task}); or make "
-     "that shorter."),
+     "that shorter.{apart}"),
     ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.LIMITER_WAIT), Situation.BY_TASK,
      "Requests wait for {task}, a task of no request, while it does this ({doing}): let them go on with what was there before, "
      "where it makes that anew (a model, a cached value), and exchange it at the end; make it shorter, or begin it before it "

@@ -331,7 +331,7 @@ _PATTERNS: Final = {
         "{mean_ns:ms} each ({doing}).{ahead}",
     Situation.BATCHES:
         "Batches: {task} answers several requests at once; while a request waited{some}, it did {times:.1f} pieces of work, one "
-        "after another, {mean_ns:ms} each ({doing}).",
+        "after another, {mean_ns:ms} each ({doing}).{ahead}",
     Situation.MESSAGES_IN_TURN:
         "A connection's messages are handled in turn: one that comes meanwhile waits until this one is done, which is not counted "
         "here. Give what takes long to a task of its own (asyncio.create_task), and receive the next.",
