@@ -30,12 +30,12 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     jobs = spans.assign(job_id=identities(spans))[kinds == schema.KIND_JOB]
     runs = spans[kinds == schema.KIND_RUN]
     by_job = runs.assign(span_id=attribute(runs, schema.ACTIVITY)).groupby(["trace_id", "span_id"])
-    bounds = columns(by_job, start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
+    bounds = columns(by_job, start_ns=("start_ns", "min"), end_ns=("end_ns", "max")).reset_index()
     requests = analysis.requests.drop_duplicates("trace_id")[["trace_id", "request_id", "endpoint"]]
     table = jobs[["trace_id", "span_id", "job_id", "name", "start_ns", "end_ns"]].rename(
         columns={"name": "job", "start_ns": "submit_ns", "end_ns": "resume_ns"}
     )
-    table = table.join(bounds, on=["trace_id", "span_id"], how="inner").merge(requests, on="trace_id")
+    table = table.merge(bounds, on=["trace_id", "span_id"]).merge(requests, on="trace_id")
     on_path = analysis.causes[["request_id", "activity_id"]].drop_duplicates()
     path = pd.MultiIndex.from_frame(on_path)
     table["on_path"] = pd.MultiIndex.from_frame(table[["request_id", "job_id"]]).isin(path)

@@ -144,8 +144,8 @@ LESS: Final[Table] = (
      "copy the part that changes."),
     (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict|(?::| in )(?:predict|transform|compute): ",
      "In {function} a model is asked: ask it once for all rows, not for one at a time; with n_jobs=1 (nthread=1) where the rows are "
-     "few, as threads of its own then cost more than they save; and, where that is on the loop, from await asyncio.to_thread(...), as its native code "
-     "releases the GIL."),
+     "few, as threads of its own then cost more than they save; and off the event loop (await asyncio.to_thread(...)), where it is "
+     "asked there: its native code releases the GIL."),
 )  # fmt: skip
 # where it computes, whose code, which function, how often, in which library's function -> what to do
 FASTER: Final[Table] = (

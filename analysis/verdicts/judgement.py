@@ -163,7 +163,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     by_other = culprits["culprit_trace_id"].ne("") & culprits["culprit_trace_id"].ne(culprits["trace_id"])
     for_all = culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)) & culprits["cause"].isin(_DOES_ITSELF)
     endpoints = dict(zip(analysis.analysed["trace_id"], analysis.analysed["endpoint"], strict=True))
-    culprits = culprits.assign(by_other=by_other & ~for_all, of=culprits["culprit_trace_id"].map(endpoints))
+    culprits = culprits.assign(by_other=by_other & ~for_all, of=culprits["culprit_trace_id"].map(endpoints).fillna(""))
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     stopped = dict(iter(culprits[culprits["cause"].isin(STOPPED)].groupby(["culprit", "culprit_file"], sort=False)))
@@ -302,7 +302,7 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
         of_others = named[named["by_other"]]
         by_endpoint = sums(of_others["of"], of_others["ns"])
         of = max(by_endpoint, key=by_endpoint.__getitem__, default="")
-        if of == group.endpoint or by_endpoint.get(of, 0) < MIN_HELD * total_ns:
+        if of == group.endpoint or not of or by_endpoint[of] < MIN_HELD * total_ns:
             of = ""
     if stood := _stood(group, cause):
         name, file, line = stood
