@@ -62,7 +62,8 @@ def find_culprits(
     segment, listed, ns = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     columns = list(zip(*listed, strict=True)) or [()] * len(COLUMNS)
     texts = {name: pd.Series(columns[at], dtype=object) for at, name in enumerate(COLUMNS[1:-1], start=1)}
-    table = _of_phases(spans, _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns})))
+    table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
+    table = _of_phases(spans, table, (described.cause == NUMBER[Cause.COMPUTE])[segment])
     table = _of_activity(spans, table, np.where(of_others, row, NONE)[table["segment"].to_numpy(dtype=np.int64)])
     table = name_short_stretches(spans, segments, described.cause, request_rows, table)
     table = name_by_waits(spans, request_rows, table)
@@ -108,8 +109,9 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 
-def _of_phases(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
-    """Phases of which no sample shows who called them have the caller that samples show of most others of this name and job."""
+def _of_phases(spans: SpanTable, table: pd.DataFrame, computes: NDArray[np.bool_]) -> pd.DataFrame:
+    """Phases that compute and of which no sample shows who called them have the caller that samples show of most others of
+    this name and job."""
     if not (spans.kinds == schema.KIND_PHASE).any():
         return table
     rows = spans.find(*(table[key].to_numpy(dtype=object) for key in ("trace_id", "span_id")))
@@ -120,7 +122,7 @@ def _of_phases(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
     places = ["culprit", "file", "line"]
     seen = table[(names != "") & ~alone].groupby(["phase", *places], dropna=False)["ns"].sum().sort_values()
     chief = seen.reset_index().drop_duplicates("phase", keep="last").set_index("phase")
-    known = alone & (names != "") & table["phase"].isin(chief.index).to_numpy(dtype=bool)
+    known = computes & alone & (names != "") & table["phase"].isin(chief.index).to_numpy(dtype=bool)
     for key in places if known.any() else ():
         table[key] = table[key].mask(known, table["phase"].map(chief[key]))
     return table.drop(columns="phase")
