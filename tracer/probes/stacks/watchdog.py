@@ -70,7 +70,7 @@ class _Pace:
         self._recorder = recorder
         self._interval_s = interval_s
         self.interval_ns = int(interval_s * 1e9)
-        self.late_ns = 0  # how long after it was due it went on, and did not wait for a CPU, where that is known
+        self.late_ns = 0  # how long after it was due it went on, and did not wait for a CPU; 0 where that is not known
         self._busy_ns = perf_counter_ns()
         self._stopped = False
         # a plain lock, since waiting for an event costs a lock each time
@@ -97,10 +97,12 @@ class _Pace:
             self._sleep_soundly(alarm)
         else:
             pause_s = max(_REST_S, self._interval_s) if rests else self._interval_s
-            queued_ns = run_queue_ns() or 0
+            before_ns = run_queue_ns()
             rung = self._bell.acquire(timeout=pause_s)
-            late_ns = perf_counter_ns() - now_ns - int(pause_s * 1e9) - (run_queue_ns() or 0) + queued_ns
-            self.late_ns = 0 if rung else late_ns
+            late_ns, after_ns = perf_counter_ns() - now_ns - int(pause_s * 1e9), run_queue_ns()
+            # where the kernel does not tell the run queue, it may have waited for a CPU
+            is_known = not rung and before_ns is not None and after_ns is not None
+            self.late_ns = late_ns - (after_ns or 0) + (before_ns or 0) if is_known else 0
         recorder.ring = None
         return not self._stopped
 

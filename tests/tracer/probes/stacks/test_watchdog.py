@@ -210,3 +210,18 @@ def test_it_rests_without_requests_until_one_begins(monkeypatch: pytest.MonkeyPa
     assert recorder.ring is None
     pace.stop()
     assert not pace.sleep()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_it_is_late_only_where_the_kernel_tells_what_it_waited_for(
+    monkeypatch: pytest.MonkeyPatch, *, is_told: bool
+) -> None:
+    if not is_told:
+        monkeypatch.setattr(watchdog, "run_queue_ns", lambda: None)
+    pace = _Pace(Recorder(Config()), 0.01)
+    try:
+        assert pace.sleep()
+        assert (pace.late_ns != 0) is is_told  # some µs at least
+    finally:
+        pace.stop()
+        pace.close()
