@@ -255,16 +255,12 @@ OF_WEBSOCKET: Final = r"WS .* connect$"  # of a span's name: a websocket is open
 OF_MESSAGES: Final = r"WS (?!.* connect$)"  # of a span's name: what is done with one message of a websocket
 FOR_STEP_OF_GENERATOR: Final = r"(?:.*[ .])?_{0,2}next(?:__)?$"  # of a job's function: as of a streamed answer
 FOR_THREAD_GIVES: Final = r"(?:threading\.(?:Event|Condition|Barrier)\.|queue\.)"  # what other threads give: no lock
-FOR_REQUEST_IO: Final = (
-    r"(?:(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
-    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect|protocol_send|_read_data)"
-    r"|aiohttp\.base_protocol\.BaseProtocol\._drain_helper)\b"
-)
-# of them: until the client has read enough of what was sent
+_IN_SERVERS: Final = r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
+# until the client has read enough of what was sent
 FOR_REQUEST_SENT: Final = (
-    r"(?:(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?(?:send|drain|protocol_send)"
-    r"|aiohttp\.base_protocol\.BaseProtocol\._drain_helper)\b"
+    rf"(?:{_IN_SERVERS}(?:send|drain|protocol_send)|aiohttp\.base_protocol\.BaseProtocol\._drain_helper)\b"
 )
+FOR_REQUEST_IO: Final = rf"(?:{_IN_SERVERS}(?:receive|body|stream|listen_for_disconnect|wait_for_disconnect|_read_data)\b|{FOR_REQUEST_SENT})"
 # FOR_CALL: a server's own functions whose names inside are those of a client, too
 FOR_REQUEST_CALLS: Final = (
     "BaseRequest.read", "BaseRequest.text", "BaseRequest.json", "BaseRequest.post", "BaseRequest.multipart",

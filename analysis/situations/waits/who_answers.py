@@ -126,8 +126,8 @@ def stood_ahead(group: Group, task: str) -> str:
 def _before_tasks(spans: pd.DataFrame) -> pd.DataFrame:
     """When each request stood before a task of no request, from first to last, and `of` which endpoint it is."""
     waits = spans[["trace_id", "start_ns", "end_ns"]].assign(task=attribute(spans, schema.FOR_TASK))
-    by_request = waits[waits["task"] != ""].groupby(["task", "trace_id"], as_index=False)
-    stood = by_request.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
+    by_request = waits[waits["task"] != ""].groupby(["task", "trace_id"])
+    stood = columns(by_request, start_ns=("start_ns", "min"), end_ns=("end_ns", "max")).reset_index()
     names = _roots(spans).drop_duplicates("trace_id").set_index("trace_id")["of"]
     return stood.assign(ns=stood["end_ns"] - stood["start_ns"], of=stood["trace_id"].map(names).fillna(""))
 
