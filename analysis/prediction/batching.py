@@ -136,7 +136,8 @@ def batched(programs: Sequence[Program], function: str, others: Sequence[Program
 
 def one_call_each(programs: Sequence[Program], function: str, cost: Cost) -> list[Program]:
     """Return the programs with each request's jobs of this function made one call of this cost."""
-    return [_one_call(one, function, cost) for one in programs]
+    shape = _shape(programs, function)
+    return [_one_call(one, function, cost, shape) for one in programs]
 
 
 def most_items(programs: Sequence[Program], function: str) -> int:
@@ -163,8 +164,8 @@ def collecting(programs: Sequence[Program], function: str) -> list[Program]:
 
 
 def call_of(programs: Sequence[Program], function: str, cost: Cost) -> Callable[[int], Program]:
-    """Return what makes a program of one call for so many items, shaped like the longest recorded job."""
-    shape = max((steps for one in programs for steps, _ in _jobs(one, function).values()), key=_length)
+    """Return what makes a program of one call for so many items, shaped like the recorded jobs."""
+    shape = _shape(programs, function)
 
     def call(items: int) -> Program:
         factor = cost.of(items) / max(1.0, _length(shape))
@@ -173,13 +174,18 @@ def call_of(programs: Sequence[Program], function: str, cost: Cost) -> Callable[
     return call
 
 
-def _one_call(program: Program, function: str, cost: Cost) -> Program:
+def _shape(programs: Sequence[Program], function: str) -> Steps:
+    """The job of median length: how it computes and waits. Something that was not recorded made the longest ones so."""
+    jobs = sorted((steps for one in programs for steps, _ in _jobs(one, function).values()), key=_length)
+    return jobs[len(jobs) // 2]
+
+
+def _one_call(program: Program, function: str, cost: Cost, shape: Steps) -> Program:
     jobs = _jobs(program, function)
     if len(jobs) < 2:
         return program
     items = sum(items for _, items in jobs.values())
-    # the one that took longest is shaped like the work; it starts where the first did
-    first, shape = min(jobs), max((steps for steps, _ in jobs.values()), key=_length)
+    first = min(jobs)
     factor = cost.of(items) / max(1.0, _length(shape))
     steps = list(program.activities)
     for job in jobs:

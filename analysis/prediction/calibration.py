@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import exp, isfinite, log, sqrt
+from math import exp, inf, isfinite, log, sqrt
 from random import Random
 from statistics import fmean
 from typing import Final
@@ -13,17 +13,31 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.measure.weights import Floats, percentiles
 from whywait.analysis.prediction.changes import mapped
 from whywait.analysis.prediction.holds import Recording
-from whywait.analysis.prediction.programs import Load, Pause, Program, Replayed, Resources, Run, Step
+from whywait.analysis.prediction.programs import (
+    LOOP,
+    Give,
+    Load,
+    Pause,
+    Program,
+    Replayed,
+    Resources,
+    Run,
+    Start,
+    Step,
+    Take,
+)
 from whywait.analysis.prediction.replay import replay
 
 LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
 MOST_RIVALS: Final = 8.0  # threads of others that are runnable, on average
 HALVINGS: Final = 5
-MOST_MORE: Final = 0.25  # of computing, that a recording does not show
-USUAL: Final = (0.05, 0.9)  # shares of the time: before the first and after the last, and where requests overlap
+MOST_MORE_NS: Final = 1e6  # computed for one activity, that a recording does not show
 CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
-SELDOM: Final = 0.1  # of the time: more may be inside where a response's end and its client's next request overlap
-AT_ONCE: Final = 0.5  # of the time between two requests: no pause
+CLOSED_VARIES: Final = 0.6  # of what it would, if requests came as they like
+AS_GOOD: Final = 0.02  # of the time between two requests: so much more
+SHUFFLES: Final = 19
+LOOKED: Final = 3_000  # requests, of the middle
+DECILES: Final = 2.56  # standard deviations, from the first to the ninth
 PER_CLIENT: Final = 12
 FEWEST_NEXT: Final = 15  # requests that follow another of their client
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
@@ -45,47 +59,38 @@ def _p50_and_p95(felt_ns: Sequence[float]) -> tuple[float, float]:
 
 
 def load_of(found: Recording) -> Load:
-    """Closed where the number of requests in the system hardly changes, else open at the recorded rate.
+    """Closed where requests begin as others end, so many later as there are clients; else open at the recorded rate.
 
-    Each client is inside with the same chance: mean and variance of how many are tell the chance, and so the clients; where
-    that chance is high all of them are inside at some moment."""
-    window = _window(found)
-    moments = sorted([(start, 1) for start in found.starts_ns]
-                     + [(start + felt, -1) for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)])  # fmt: skip
-    inside = np.cumsum([change for _, change in moments])
-    lasted = np.diff([moment for moment, _ in moments], append=moments[-1][0])
-    order = np.argsort(inside)  # by how long so many were inside: a response's end and its client's next overlap
-    low, high = inside[order][np.searchsorted(np.cumsum(lasted[order]), np.array(USUAL) * lasted.sum())]
-    usual = np.clip(inside, low, high)
-    mean = float(np.average(usual, weights=lasted))
-    chance = 1 - float(np.average((usual - mean) ** 2, weights=lasted)) / max(1e-9, mean)
-    seldom = int(inside[order][np.searchsorted(np.cumsum(lasted[order]), (1 - SELDOM) * lasted.sum())])
-    if chance < CLOSED:
-        return _few_each(found, int(inside.max()), seldom) or Load(rate=len(found.felt_ns) * 1e9 / window)
-    clients, think_ns = _thinking(found, max(1, min(round(mean / chance), int(inside.max()))), seldom)
-    return Load(clients, float(think_ns.clip(min=0).mean()) if len(think_ns) else 0.0)
-
-
-def _few_each(found: Recording, most: int, seldom: int) -> Load | None:
-    """Where each of so many clients sent only a few requests, the last pass while none comes: closed, if each request but
-    the first of each client soon follows the end of an earlier one."""
-    (clients, think_ns), felt_ns = _thinking(found, most, seldom), fmean(found.felt_ns)
-    think_ns = think_ns.clip(min=0)
-    if len(think_ns) < FEWEST_NEXT or felt_ns < CLOSED * (felt_ns + think_ns.mean()):
-        return None
-    return Load(clients, float(think_ns.mean()))
+    Of N clients the one who sends request k + N has the answer to request k, in the order of their times: the time between
+    is its pause. It is nearly the same for each k where N is the number of clients, and varies like N random times between
+    two requests where requests come as they like; of few requests that is told by the same times in another order."""
+    gap_ns, felt_ns = _window(found) / len(found.starts_ns), fmean(found.felt_ns)
+    some = slice(max(0, len(found.starts_ns) - LOOKED) // 2, (len(found.starts_ns) + LOOKED + 1) // 2)
+    starts = np.sort(found.starts_ns)[some].astype(np.float64)
+    ends = np.sort(np.add(found.starts_ns, found.felt_ns))[some].astype(np.float64)
+    least = max(1, int(felt_ns / gap_ns))
+    varies, clients = _as_others_end(starts, ends, least, gap_ns)
+    think_ns = float((starts[clients:] - ends[: len(ends) - clients]).clip(min=0).mean())
+    if varies < CLOSED_VARIES * gap_ns and felt_ns >= CLOSED * (felt_ns + think_ns):
+        shuffled = (starts[0] + np.cumsum([0, *Random(at).sample(gaps, len(gaps))])
+                    for gaps in [np.diff(starts).tolist()] for at in range(SHUFFLES))  # fmt: skip
+        if varies < CLOSED_VARIES * min(_as_others_end(some, ends, least, gap_ns)[0] for some in shuffled):
+            return Load(clients, think_ns)
+    return Load(rate=1e9 / gap_ns)
 
 
-def _thinking(found: Recording, most: int, seldom: int) -> tuple[int, Floats]:
-    """How many clients there are, and how long passed from the end of one's request to the start of its next: as many, or
-    one less where so many are inside no longer than requests of one client overlap, and each then begins at once."""
-    starts = np.sort(found.starts_ns).astype(np.float64)
-    ends = np.sort(np.add(found.starts_ns, found.felt_ns))
-    for clients in (most - 1, most) if 1 < most > seldom else (most,):
+def _as_others_end(starts: Floats, ends: Floats, least: int, gap_ns: float) -> tuple[float, int]:
+    """The number, at least this, with which the time from each end to the start so many requests later varies least, and
+    how much, ns, for one of them; infinity and 1 where too few follow. Of several as good: with the shortest time."""
+    most = int((np.arange(1, len(starts) + 1) - np.searchsorted(ends, starts, side="right")).max())
+    found = [(inf, 1, 0.0)]
+    for clients in range(least, min(most, len(starts) - FEWEST_NEXT) + 1):
         think_ns = starts[clients:] - ends[: len(ends) - clients]
-        if len(think_ns) and abs(think_ns.mean()) < AT_ONCE * fmean(found.felt_ns) / clients:
-            break
-    return clients, think_ns
+        low, high = np.percentile(think_ns, (10, 90))
+        found.append(((high - low) / DECILES / clients**0.5, clients, abs(float(think_ns.mean()))))
+    good_ns = min(found)[0] + AS_GOOD * gap_ns
+    varies, clients, _ = min((one for one in found if one[0] <= good_ns), key=lambda one: one[2])
+    return varies, clients
 
 
 def _halved(high: float, too_much: Callable[[float], bool]) -> float:
@@ -122,13 +127,18 @@ def queued(programs: Sequence[Program], share: float) -> list[Program]:
     return mapped(programs, one)
 
 
-def _computing_more(programs: Sequence[Program], more: float) -> list[Program]:
-    """Return the programs without what they waited in queues, and with so much more computing, of what they have."""
+def _computing_more(programs: Sequence[Program], more_ns: float) -> list[Program]:
+    """Return the programs without what they waited in queues, and with so much computing for each of their activities:
+    the server and the loop begin and end it, and its spans are written."""
+    return [_with_more(one, more_ns) for one in queued(programs, 0.0)]
 
-    def one(step: Step) -> Step:
-        return step._replace(ns=step.ns * (1 + more)) if isinstance(step, Run) else step
 
-    return mapped(queued(programs, 0.0), one)
+def _with_more(program: Program, more_ns: float) -> Program:
+    """The root's before it, and after its answer."""
+    root, *others = program.activities
+    more, half = Run(more_ns), (Take(LOOP), Run(more_ns / 2), Give(LOOP))
+    longer = ((*steps, more) if steps else () for steps in others)
+    return program._replace(activities=((*half, *root, Start(len(others) + 1)), *longer, half))
 
 
 def calibrated(
@@ -147,7 +157,7 @@ def calibrated(
 
         return one(programs, _halved(most, too_much)) if too_much(most) else None
 
-    programs = fitted(MOST_MORE, _computing_more) or fitted(1.0, queued) or queued(programs, 1.0)
+    programs = fitted(MOST_MORE_NS, _computing_more) or fitted(1.0, queued) or queued(programs, 1.0)
     now = felt(replay(drawn(programs, load, 0), resources, load))
     miss = max(abs(log(now[at] / figures[at])) for at in (0, 2))
     if miss > LARGEST_MISS:

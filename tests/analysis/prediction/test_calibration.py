@@ -16,9 +16,9 @@ MS = 1_000_000
 def after_fitting(recorded_ms: float, clients: int, later: int) -> list[float]:
     """Of requests that compute for 5 ms and waited 5 ms for the GIL, recorded with so many clients: what the fitted
     replay takes with these, and with those of later, ms."""
-    found = Recording([Program(((Run(5 * MS), Pause(5 * MS, (), "gil_wait", True)),))] * 40)
-    found.felt_ns = [int(recorded_ms * MS)] * 40
-    found.starts_ns = [int(number * recorded_ms * MS / clients) for number in range(40)]
+    found = Recording([Program(((Run(5 * MS), Pause(5 * MS, (), "gil_wait", True)),))] * 400)
+    found.felt_ns = [int(recorded_ms * MS)] * 400
+    found.starts_ns = [int(number * recorded_ms * MS / clients) for number in range(400)]
     resources, load = Resources(cpus=2), Load(clients)
     programs, _ = calibrated(found, resources, load, figures_of(found))
     times = (replay(programs * 5, resources, Load(many)).felt_ns for many in (clients, later))
