@@ -16,21 +16,39 @@ QUIET: Final = 0.5  # CPUs used by other programs in the busier cell of a case
 HEAD: Final = """# What a change would bring: predicted, and then done
 
 `python -m benchmarks.whatif`: a service (benchmarks/whatif/service.py) is recorded, the change is predicted from the
-recording alone, and then made and measured. Felt times are the clients'; both cells were traced. A closed load, unless
-the change is to a rate. Each figure: recorded → predicted (95% interval) → measured, and how far the prediction was off;
-**bold** where the measured value lies outside of the interval. Sign: of the change of p50 (a change below 10% has none).
+recording alone, and then made and measured, in several rounds: A B A B A B. Felt times are the clients'; both cells were
+traced. A closed load, unless the change is to a rate. Each figure is the median of the rounds: recorded → predicted (95%
+interval) → measured, and how far the prediction was off; **bold** where the measured value lies outside of the interval.
+Sign: of the change of p50 (a change below 10% has none).
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A case as it went. `prediction`: a sentence where it was refused."""
+class Round:
+    """Both cells of a case, measured once. `prediction`: a sentence where it was refused."""
 
-    case: Case
     before: Felt
     prediction: Prediction | str
     after: Felt
     others: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A case as it went."""
+
+    case: Case
+    rounds: Sequence[Round]
+
+    @property
+    def others(self) -> float:
+        return max(one.others for one in self.rounds)
+
+    @property
+    def refused(self) -> str:
+        """Why nothing was predicted, in most of its rounds; else ""."""
+        said = [one.prediction for one in self.rounds if isinstance(one.prediction, str)]
+        return said[0] if 2 * len(said) > len(self.rounds) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +78,18 @@ class Figure:
 
 
 def figures(one: Outcome) -> tuple[Figure, Figure, Figure] | None:
-    """Return p50 and p95 (ms) and throughput (per s), None where nothing was predicted."""
+    """Return p50 and p95 (ms) and throughput (per s), each the median of the rounds; None where nothing was predicted."""
+    if one.refused:
+        return None
+    rounds = [some for each in one.rounds if (some := _figures(each))]
+    p50, p95, throughput = (
+        Figure(*(median(getattr(some, name) for some in figure) for name in Figure.__slots__))
+        for figure in zip(*rounds, strict=True)
+    )
+    return p50, p95, throughput
+
+
+def _figures(one: Round) -> tuple[Figure, Figure, Figure] | None:
     found = one.prediction
     if isinstance(found, str):
         return None
@@ -113,6 +142,6 @@ def _row(one: Outcome) -> str:
     said = ", ".join(f"{name} {value}" for name, value in one.case.change.items())
     found = figures(one)
     if found is None:
-        return f"| {one.case.name}: {said} | refused: {one.prediction} | | | | {one.others:.2f} |"
+        return f"| {one.case.name}: {said} | refused: {one.refused} | | | | {one.others:.2f} |"
     sign = "right" if sign_is_right(found[0]) else "**wrong**"
     return f"| {one.case.name}: {said} | {found[0]} | {found[1]} | {found[2]} | {sign} | {one.others:.2f} |"
