@@ -143,9 +143,9 @@ LESS: Final[Table] = (
      "In {function} a whole structure is copied each time: share what nobody changes (a frozen value, a ChainMap over it), and "
      "copy the part that changes."),
     (r" in (?:sklearn|xgboost|lightgbm|catboost)\.\S*predict|(?::| in )(?:predict|transform|compute): ",
-     "In {function} a model is asked: ask it once for all rows, not for one at a time; with n_jobs=1 (nthread=1) where the rows are "
-     "few, as threads of its own then cost more than they save; and off the event loop (await asyncio.to_thread(...)), where it is "
-     "asked there: its native code releases the GIL."),
+     "In {function} a model is asked: where that is for one row at a time, ask it once for all rows (a batcher: also for those of "
+     "other requests); with n_jobs=1 (nthread=1) where the rows are few, as threads of its own then cost more than they save; and "
+     "off the event loop (await asyncio.to_thread(...)), where it is asked there: its native code releases the GIL."),
 )  # fmt: skip
 # where it computes, whose code, which function, how often, in which library's function -> what to do
 FASTER: Final[Table] = (
