@@ -43,10 +43,10 @@ class Batch(NamedTuple):
         return cls(function, call or function)
 
 
-def cost_of(programs: Sequence[Program], said: str, others: Sequence[Program] = ()) -> Cost:
+def cost_of(programs: Sequence[Program], said: str, others: Sequence[Program] = (), *, alone: bool = False) -> Cost:
     """Return what a job of this function takes, per call and per item, up to the most items that a request has; of "F=G"
-    the jobs of both tell it, and those of `others`, which ran apart from these requests. Raises InputError where its jobs
-    cannot tell."""
+    the jobs of both tell it, and those of `others`, which ran apart from these requests; `alone`: where no two run at
+    once, these alone if they tell it. Raises InputError where its jobs cannot tell."""
     function, call = Batch.of(said)
     names = tuple(dict.fromkeys((function, call)))
     for name in names:
@@ -54,6 +54,8 @@ def cost_of(programs: Sequence[Program], said: str, others: Sequence[Program] = 
             known = sorted({name for one in [*programs, *others] for name, _ in one.jobs} - {""})
             raise InputError(f"no job {name!r} in this recording; it has: {', '.join(known) or 'none'}")
     own, apart = _took(programs, names), _took(others, names)
+    if alone and len(apart) >= FEWEST and len({items for items, _ in apart}) > 1:
+        own = []
     times = _times(own, apart)
     jobs = [*own, *((items, ns * times) for items, ns in apart)]
     sizes, took = np.array([one for one in jobs if one[0]], dtype=float).reshape(-1, 2).T

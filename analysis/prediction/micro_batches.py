@@ -156,7 +156,7 @@ def _batchers(
     programs: Sequence[Program], recorded: Sequence[Program], said: Sequence[str], others: Sequence[Program]
 ) -> tuple[dict[str, Cost], Callable[[Policy], Way]]:
     """The costs by function, and what makes the way of a policy."""
-    costs = {Batch.of(one).function: cost_of(recorded, one, others) for one in said}
+    costs = {Batch.of(one).function: cost_of(recorded, one, others, alone=True) for one in said}
     steps = list(programs)
     for name in costs:
         steps = collecting(steps, name)
