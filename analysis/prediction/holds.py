@@ -72,14 +72,13 @@ def held_key(parts: Parts, wait: int) -> Key | None:
     kind = said.get(schema.WAIT)
     if kind == schema.WAIT_CONNECTION:
         return (CONNECTIONS, said.get(schema.POOL_ID))
-    if kind in (schema.WAIT_LOCK, schema.WAIT_LOGGING) and not said.keys().isdisjoint(_OF_LOCK):
-        return (LOCK, *(said.get(one) for one in _OF_LOCK), kind)
+    if schema.LOCK_FILE in said and kind in (schema.WAIT_LOCK, schema.WAIT_LOGGING):
+        return (LOCK, said[schema.LOCK_FILE], said.get(schema.LOCK_LINE), kind)
     if kind == schema.WAIT_AWAIT and schema.BLOCKER_SPAN_ID in said and parts.of.waits.waker[wait] < 0:
         return (LOCK, said.get(schema.CODE_FILE), said.get(schema.CODE_LINE), str(said.get(schema.FOR, "")))
     return None
 
 
-_OF_LOCK: Final = (schema.LOCK_FILE, schema.LOCK_LINE, schema.LOCK_KIND)  # the last where it is a library's own
 Holds = dict[int, list[tuple[int, int, int, Key]]]
 """By activity: when it asked for something, got it and gave it back (virtual time), and what."""
 

@@ -1,7 +1,8 @@
 """Replays programs together: a discrete-event simulation of the queues for limits, GIL and CPUs.
 
-CPUs are shared equally by what is runnable; of threads of others a Poisson number is, and its mean share counts. The GIL is given in turns: who holds it is asked to drop it after the
-switch interval, if somebody waits. All else is first come, first served.
+CPUs are shared equally by what is runnable; of threads of others a Poisson number is, and its mean share counts. The GIL
+is given in turns: a thread keeps it from one thing that it does to the next, and is asked to drop it after the switch
+interval, if another waits. All else is first come, first served.
 """
 
 from collections import deque
@@ -12,8 +13,11 @@ from math import exp, sqrt
 from random import Random
 from typing import Any, Final
 
+from whywait.analysis.errors import InputError
 from whywait.analysis.prediction.programs import (
+    LOOP,
     OWN,
+    POOL,
     Give,
     Join,
     Key,
@@ -31,6 +35,11 @@ _NEVER: Final = float("inf")
 _ROUNDING_NS: Final = 1e-3
 
 
+def _is_thread(key: Key) -> bool:
+    """Whether who has it is on a thread of its own: the loop's, or a pool's."""
+    return key == LOOP or key[0] in (POOL, OWN)
+
+
 class Request:
     __slots__ = ("begun", "client", "left", "process", "program", "waiting")
 
@@ -43,11 +52,12 @@ class Request:
 class Thread:
     """One activity under way."""
 
-    __slots__ = ("activity", "asked", "at", "began", "finish", "gil", "needs", "request")
+    __slots__ = ("activity", "asked", "at", "began", "finish", "gil", "needs", "on", "request")
 
     def __init__(self, request: Request, activity: int) -> None:
         self.request, self.activity, self.at = request, activity, 0
         self.needs, self.began, self.finish, self.gil, self.asked = 0.0, 0.0, _NEVER, False, 0.0
+        self.on: Key = ""  # the loop or the pool whose thread it last was on
 
 
 class _Cpus:
@@ -97,6 +107,9 @@ class Replay:
         self.queues: dict[Key, deque[Thread]] = {}
         self.holder: list[Thread | None] = [None] * resources.processes
         self.wants: list[deque[Thread]] = [deque() for _ in range(resources.processes)]
+        self.due = [_NEVER] * resources.processes  # when who holds the GIL drops it, if somebody waits
+        self.going_on: Thread | None = None  # has the GIL still, between two things that its thread does
+        self.after: deque[Thread] = deque()  # what that thread does next
         self.ended: list[tuple[float, float]] = []
         self.gil_wait_ns = 0.0
 
@@ -147,7 +160,9 @@ class Replay:
                 self.at(step.ns, thread)
             return bool(step.ns <= 0)
         if kind is Take:
-            return self.take(thread, self.key(thread, step.key))
+            key = self.key(thread, step.key)
+            thread.on = key if _is_thread(step.key) else thread.on
+            return self.take(thread, key)
         if kind is Give:
             self.give(self.key(thread, step.key))
         elif kind is Start:
@@ -174,20 +189,26 @@ class Replay:
 
     def give(self, key: Key) -> None:
         if self.queues.get(key):
-            self.at(0, self.queues[key].popleft())
+            after = self.queues[key].popleft()
+            if self.going_on is not None and self.going_on.on == key:
+                self.after.append(after)
+            else:
+                self.at(0, after)
         elif key in self.free:
             self.free[key] += 1
 
     # --- GIL and CPUs -----------------------------------------------------------------------------
     def compute(self, thread: Thread) -> bool:
         process = thread.request.process
-        holder = self.holder[process] if thread.gil else None
-        if holder is None:
+        holder, wants = self.holder[process], self.wants[process]
+        goes_on = self.going_on is thread or (thread.on and self.going_on is not None and self.going_on.on == thread.on)
+        if not thread.gil or (holder is None and (not wants or (goes_on and self.now < self.due[process]))):
             self.run(thread)
             return False
-        if not self.wants[process]:  # the holder drops it after one interval from now, at the latest
+        if not wants:
+            self.due[process] = self.now + self.resources.interval_ns
             self.cpus.to(self.now)
-            if holder.finish - self.cpus.work > self.resources.interval_ns:
+            if holder is not None and holder.finish - self.cpus.work > self.resources.interval_ns:
                 self.ends_after(holder, self.resources.interval_ns)
         self.want(thread)
         return False
@@ -197,11 +218,10 @@ class Replay:
         self.wants[thread.request.process].append(thread)
 
     def run(self, thread: Thread) -> None:
-        burst = thread.needs
+        burst, process = thread.needs, thread.request.process
         if thread.gil:
-            process = thread.request.process
             self.holder[process] = thread
-            burst = min(burst, self.resources.interval_ns) if self.wants[process] else burst
+            burst = min(burst, self.due[process] - self.now) if self.wants[process] else burst
         self.cpus.to(self.now)
         self.cpus.running += 1
         thread.began = self.cpus.work
@@ -218,17 +238,31 @@ class Replay:
         self.cpus.running -= 1
         thread.needs -= thread.finish - thread.began
         thread.finish = _NEVER
-        wants = self.wants[thread.request.process]
         rest = thread.needs > _ROUNDING_NS
         if thread.gil:
             self.holder[thread.request.process] = None
             if rest:
                 self.want(thread)
-            if wants:
-                self.gil_wait_ns += self.now - wants[0].asked
-                self.run(wants.popleft())
-        if not rest:
+            else:
+                self.goes_on(thread)
+            self.pass_on(thread.request.process)
+        elif not rest:
             self.go(thread)
+
+    def goes_on(self, thread: Thread) -> None:
+        """What its thread does next needs no turn for the GIL."""
+        self.going_on = thread
+        self.go(thread)
+        while self.after:
+            self.go(self.after.popleft())
+        self.going_on = None
+
+    def pass_on(self, process: int) -> None:
+        wants = self.wants[process]
+        if self.holder[process] is None and wants:
+            self.gil_wait_ns += self.now - wants[0].asked
+            self.due[process] = self.now + self.resources.interval_ns
+            self.run(wants.popleft())
 
     # --- time -------------------------------------------------------------------------------------
     def all(self) -> None:
@@ -260,9 +294,14 @@ def replay(
     """Return what clients felt when these requests arrive one after another at a service with these resources.
 
     The first and the last of them are not counted, unless the whole is asked for: the queues have not filled yet, or
-    nothing follows."""
+    nothing follows. Raises InputError where they wait for one another."""
     run = made(resources, load, programs, seed)
     run.all()
+    if len(run.ended) < len(programs):
+        raise InputError(
+            "cannot predict: in a replay its requests wait for one another in a circle, as what they hold, and for how long, "
+            "was not recorded well enough; see whywait report for what they wait for"
+        )
     ended = sorted(run.ended, key=lambda one: one[1])
     edge = 0 if whole else min(max(load.clients if load.rate is None else 0, len(ended) // 10), len(ended) // 3)
     counted = ended[edge : len(ended) - edge] if load.rate is None else ended[edge:]

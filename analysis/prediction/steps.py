@@ -138,6 +138,8 @@ class Activity:
         length = int(share * self.parts.pieces.length[piece])
         self.found.foreign_ns += length if self.parts.of.waits.waker[wait] >= 0 else 0
         cause = Cause.AWAIT_IO if kind == schema.WAIT_AWAIT else kind
+        if self.parts.attributes(wait).get(schema.LOCK_KIND) == schema.LOCK_KIND_SUBMIT:
+            cause = Cause.POOL_STARTUP  # of another request: its thread starts meanwhile
         self.pause(float(length), _functions(self.parts, piece)[0], cause)
 
     def awaited(self, wait: int) -> list[int]:

@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from whywait.analysis.prediction.programs import Give, Join, Load, Pause, Program, Resources, Run, Start, Take
+from whywait.analysis.errors import InputError
+from whywait.analysis.prediction.programs import LOOP, Give, Join, Load, Pause, Program, Resources, Run, Start, Take
 from whywait.analysis.prediction.replay import replay
 
 MS = 1e6
@@ -88,3 +89,16 @@ def test_a_request_goes_on_when_the_last_of_its_jobs_has_ended():
     program = Program(((Start(1), Start(2), Join((1, 2)), Pause(1 * MS)), job(10), job(20)))
     assert set(replay([program] * 40, Resources({"pool": 2}), Load(1)).felt_ns) == {21 * MS}
     assert replay([program] * 40, Resources({"pool": 1}), Load(1)).felt_ns[0] == 31 * MS
+
+
+def test_requests_that_wait_for_one_another_in_a_circle_are_not_predicted():
+    program = Program(((Take("lock"), Start(1), Join((1,)), Give("lock")), (Take("lock"), Give("lock"))))
+    with pytest.raises(InputError, match="in a circle"):
+        replay([program] * 4, Resources({"lock": 1}), Load(1))
+
+
+def test_a_thread_keeps_the_gil_from_one_thing_that_it_does_to_the_next():
+    """Three requests on the loop, 1 ms each, beside a job that computes all the time: they wait once, not each."""
+    on_loop, job = alone(Take(LOOP), Run(1 * MS), Give(LOOP)), alone(Run(400 * MS))
+    found = replay([job, on_loop, on_loop, on_loop], Resources({LOOP: 1}), Load(4), whole=True)
+    assert [round(ns / MS) for ns in found.felt_ns] == [6, 7, 8, 403]
