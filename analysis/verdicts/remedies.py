@@ -115,8 +115,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "No limit holds them: each waits until as many have come as the barrier takes, so the last one sets the time. Let those "
      "that are there go on without it after a time limit, or take fewer; else make what comes before the barrier shorter."),
     ((Cause.LOCK_WAIT,), Situation.SIGNAL,
-     "No lock is held: {who} gives what these wait for. Make that shorter, let several give it, or set a time limit; where a "
-     "queue hands out what is shared, as connections, put more of it there, or give it back sooner."),
+     "No lock is held: {who} gives what these wait for. Make that shorter, do it before it is needed (a cache that is "
+     "made anew before it expires), let several do it, or set a time limit; where a queue hands out what is shared, as "
+     "connections, put more of it there, or give it back sooner."),
     ((Cause.LOGGING_WAIT,), Situation.SIGNAL,
      "The handler's queue is full, and it waits for a place: {who} takes records out more slowly than they come. Make that faster "
      "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),
