@@ -54,7 +54,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Do not call gc.collect() while requests run ({who}): the collector runs by itself when it must; call it at start-up, "
      "before gc.freeze()."),
     (tuple(Cause), Situation.COLD_START,
-     "Do it at start-up, before the first request: {detail}."),
+     "Do it at start-up, before the first request{how}: {detail}."),
     ((Cause.COMPUTE, Cause.GC_PAUSE, Cause.LOOP_BUSY, Cause.GIL_WAIT), Situation.CLIENT_PER_REQUEST,
      "Make the client ({client}) once, at start-up, and use it in all requests: to make one loads TLS certificates and "
      "more, and its connections cannot be kept."),

@@ -41,6 +41,8 @@ def stood_in(behind: pd.DataFrame) -> tuple[str, str, int | None] | None:
 
     It is seldom the one that took the lock, or that was handed to the pool.
     """
+    if behind.empty:
+        return None
     own = behind[behind["did"].isin(DOES_ITSELF) & (behind["stood_file"] != "") & ~behind["stood_file"].map(in_library)]
     by_name = sums(own["stood"], own["ns"])
     name = max(by_name, key=by_name.__getitem__, default="")

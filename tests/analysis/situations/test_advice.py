@@ -171,7 +171,12 @@ STANDS = """
 
 
 def test_who_gives_what_threads_wait_for_is_told_by_what_it_does_for_that() -> None:
-    asks = {schema.CODE_FUNCTION: "build", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 20, schema.FOR: "socket.recv"}
+    asks = {
+        schema.CODE_FUNCTION: "build",
+        schema.CODE_FILE: "/srv/app.py",
+        schema.CODE_LINE: 20,
+        schema.FOR: "socket.recv",
+    }
     by = {**BLOCKED, schema.BLOCKER_FILE: "/srv/app.py", schema.BLOCKER_SPAN_ID: f"{5:016x}"}
     waits = {**by, schema.FOR: "threading.Condition.wait", schema.LOCK_KIND: "Condition.wait"}
     found = told(STANDS.replace("loop_busy", "lock_wait").format(held="type=blocking_io"), {"q": waits, "held": asks})
@@ -910,6 +915,26 @@ def test_several_tasks_of_one_function_are_counted() -> None:
     found = verdict(analyze(drawn("".join(rows), {f"{name}{one}": facts for name in "ab" for one in range(3)})))
     assert all("A queue before 3 tasks" in one.text for one in found)
     assert all("start more of it than these 3" in one.remedy for one in found)
+
+
+@pytest.mark.parametrize(
+    ("file", "how"),
+    [
+        ("/srv/app.py", "before the first request: "),
+        ("/v/site-packages/hypercorn/run.py", "by a request of the service"),
+    ],
+)
+def test_what_a_library_does_in_the_first_only_is_done_by_a_request(file: str, how: str) -> None:
+    picture = bar("server S0", 0, 91, "trace=a") + bar("task root0 S0", 0, 91, "trace=a cpu=90")
+    picture += bar("block first root0", 0, 90, "trace=a cpu=90")
+    for number in range(1, 20):
+        trace, begin = f"trace={chr(ord('a') + number)}", number * 40 + 60
+        picture += bar(f"server S{number}", begin, begin + 4, trace)
+        picture += bar(f"task root{number} S{number}", begin, begin + 4, f"{trace} cpu=3")
+    place = {schema.CODE_FUNCTION: "set_up", schema.CODE_FILE: file, schema.CODE_LINE: 3}
+    (found,) = verdict(analyze(drawn(picture, {"first": place}).replace({"name": r"^S\d+$"}, "GET", regex=True)))
+    assert Situation.COLD_START in kinds(found)
+    assert how in found.remedy
 
 
 @pytest.mark.parametrize("later", [False, True])
