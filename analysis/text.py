@@ -1,9 +1,13 @@
 """Formats amounts, places and counts, and removes escape sequences from names in traces."""
 
+import re
 import unicodedata
 from typing import Final
 
+from whywait.tracer.schema import INSTALLED_APP
+
 _MAX_LENGTH: Final = 300
+_INSTALLED: Final = re.compile(rf".*/(?:site|dist)-packages/(?!{re.escape(INSTALLED_APP)})([^/]+/.+)")
 
 
 def safe(text: object, limit: int = _MAX_LENGTH) -> str:
@@ -35,8 +39,11 @@ def signed(ns: float) -> str:
 
 
 def place(file: object, line: object) -> str:
-    """Return the last two parts of a path with its line: "app/model.py:12", or the known part of it."""
-    tail = "/".join(file.split("/")[-2:]) if isinstance(file, str) else ""
+    """Return the last two parts of a path with its line: "app/model.py:12", or the known part of it; of an installed package
+    all from its name on, without which "middleware/base.py" may be the user's."""
+    path = file if isinstance(file, str) else ""
+    installed = _INSTALLED.search(path)
+    tail = installed[1] if installed else "/".join(path.split("/")[-2:])
     return f"{tail}:{line}" if tail and str(line).isdigit() else tail
 
 

@@ -1,16 +1,19 @@
 """The first requests of a process take longer than those after them."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_CHANCE, COLD_FIRST, COLD_NS
 from whywait.analysis.situations.waits.calls_and_limits import of_all_requests
 from whywait.tracer import schema
+
+_BY_A_REQUEST: Final = ", by a request of the service to itself (no code of its own does it)"
 
 
 def cold_start(group: Group) -> Iterator[Pattern]:
@@ -50,4 +53,8 @@ def cold_start(group: Group) -> Iterator[Pattern]:
         "others_ns": float(walls[first:].mean()),
     }
     found["decides"] = bool(2 * sums[0].max() >= sum(one.get(str(chief), 0) for one in sums))
-    yield Pattern(Situation.COLD_START, Cause(str(chief)), {**found, "detail": str(by_detail.idxmax())})
+    named = group.culprits_of(Cause(str(chief)))
+    theirs = named[named["request_id"].isin(requests["request_id"].head(first))]
+    by_file = theirs["ns"].groupby(theirs["culprit_file"]).sum()
+    how = _BY_A_REQUEST * (not by_file.empty and in_library(str(by_file.idxmax())))
+    yield Pattern(Situation.COLD_START, Cause(str(chief)), {**found, "detail": str(by_detail.idxmax()), "how": how})

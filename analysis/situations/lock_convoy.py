@@ -11,8 +11,10 @@ from whywait.analysis.attribution.culprit_names import positive_ns, rows_of
 from whywait.analysis.attribution.details import lock_name, slept_in
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.what_helps import NATIVE, look_up
+from whywait.analysis.situations.what_helps import NATIVE, called, look_up
 from whywait.tracer.schema import (
+    CALL_OF,
+    CALL_PACKAGE,
     CALLED,
     CPU_WANTED_NATIVE,
     LOCK_HOLDS,
@@ -62,9 +64,10 @@ def _native(group: Group) -> Iterator[Pattern]:
     edges = np.array(sorted([*((at, 1) for at in found["start_ns"]), *((at, -1) for at in found["end_ns"])]))
     at_once, took_ns = np.cumsum(edges[:, 1]), np.diff(edges[:, 0], append=edges[-1, 0])
     if took_ns[at_once > 1].sum() >= MIN_SHARE * took_ns.sum():
-        where = slept_in(group.attributes_of(found.nlargest(1, "amount_ns"))[0])
+        (longest,) = group.attributes_of(found.nlargest(1, "amount_ns"))
+        how = look_up(NATIVE, called(longest, CALL_OF, CALL_PACKAGE))
         yield Pattern(
-            Situation.NATIVE_QUEUE, None, {"most": int(at_once.max()), "where": where, "how": look_up(NATIVE, "")}
+            Situation.NATIVE_QUEUE, None, {"most": int(at_once.max()), "where": slept_in(longest), "how": how}
         )
 
 

@@ -39,6 +39,12 @@ NATIVE: Final[Table] = (
     (r"openblas", "OPENBLAS_NUM_THREADS=1"),
     (r"mkl|iomp", "MKL_NUM_THREADS=1"),
     (r"xgboost|lightgbm", "nthread=1 of the model"),
+    (r"argon2", "parallelism=1 of the PasswordHasher"),
+    (r"cv2", "cv2.setNumThreads(1)"),
+    (r"polars", "POLARS_MAX_THREADS=1"),
+    (r"tokenizers|transformers", "TOKENIZERS_PARALLELISM=false"),
+    (r"pyarrow", "pyarrow.set_cpu_count(1)"),
+    (r"numexpr", "NUMEXPR_NUM_THREADS=1"),
     (r"", "OMP_NUM_THREADS=1, nthread or n_jobs of the model, or threadpoolctl"),
 )
 _ONE_PROXY: Final = (
@@ -71,6 +77,10 @@ INSTEAD_OF_CALL: Final[Table] = (
      "subprocess.run in await asyncio.to_thread(...)"),
     (r"^opentelemetry\.|/opentelemetry/sdk/", "it sends each span as that ends: a BatchSpanProcessor in place of a SimpleSpanProcessor sends from a thread of its own"),
     (r"^multiprocessing\.BaseProxy", _ONE_PROXY),
+    (r"^ .*/(?:site|dist)-packages/",
+     "no code of the service calls it there, but a library does, as in a decorator or a middleware around an endpoint: give that "
+     "library its asynchronous client or storage, where it has one; where it decorates one endpoint, make that `def`: a "
+     "worker thread then runs both"),
 )  # fmt: skip
 _GOES_THROUGH: Final = (
     r"(?:(?:django|jinja2|mako)\.(?:\w+\.)*render\w*|rest_framework\.\S+)"  # rows, in a template or serializer
@@ -225,6 +235,9 @@ OTHER_SIDE: Final[Table] = (
      "beside what does not need the answer (asyncio.gather), less often (a cache), or after the request's own answer, where that does "
      "not need it (a background task); and set a time limit"),
 )  # fmt: skip
+_ONE_CLIENT: Final = (
+    "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections"
+)
 # pattern of the call that makes a connection, after its package -> how its connections are kept
 KEPT: Final[Table] = (
     (r"^asyncpg\.Pool\.acquire",
@@ -237,9 +250,9 @@ KEPT: Final[Table] = (
      "Open the connection once, at start-up, and let a task of the service keep it for all requests, with a future or the last "
      "value for those that wait"),
     (r"^$", "Keep it open for the next ones (a few of them, in an asyncio.Queue), and open another one only where it was closed"),
-    (r"",
-     "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections; idle "
-     "ones for longer than requests are apart (keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),
+    (r"^(?:httpx|httpcore|aiohttp|requests|urllib3)\.", f"{_ONE_CLIENT}; idle ones for longer than requests are apart "
+     "(keepalive_expiry of httpx.Limits, keepalive_timeout of aiohttp's TCPConnector)"),
+    (r"", _ONE_CLIENT),
 )  # fmt: skip
 # of short turns on a loop: of other requests, and of tasks of none
 MORE_LOOPS: Final = (

@@ -12,7 +12,6 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.attribution.cause_of_segment import SHARED
-from whywait.analysis.attribution.culprit_names import in_library
 from whywait.analysis.causes import CAUSES, Cause, Evidence
 from whywait.analysis.grouped import sums
 from whywait.analysis.load.files import no_collection
@@ -27,7 +26,7 @@ from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, deadlocks, wait_cycles
 from whywait.analysis.situations.holders.chain import Meanwhile, meanwhile
 from whywait.analysis.situations.holders.connections_held import connections_held, holds_one
-from whywait.analysis.situations.holders.holders import Holders
+from whywait.analysis.situations.holders.holders import DOES_ITSELF, Holders, most_place, stood_in
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
@@ -91,7 +90,6 @@ _IN_SPANS: Final = (
     Cause.POOL_STARTUP,
 )  # whose spans' attributes are asked
 _STANDS_IN: Final = (Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT)
-_DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.REQUEST_IO)
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
@@ -161,7 +159,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     summary = summarize(analysis.causes)
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     by_other = culprits["culprit_trace_id"].ne("") & culprits["culprit_trace_id"].ne(culprits["trace_id"])
-    for_all = culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)) & culprits["cause"].isin(_DOES_ITSELF)
+    for_all = culprits["culprit_trace_id"].isin(_of_no_request(analysis.spans)) & culprits["cause"].isin(DOES_ITSELF)
     endpoints = dict(zip(analysis.analysed["trace_id"], analysis.analysed["endpoint"], strict=True))
     culprits = culprits.assign(by_other=by_other & ~for_all, of=culprits["culprit_trace_id"].map(endpoints).fillna(""))
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
@@ -297,40 +295,17 @@ def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reas
     if len(named):
         totals = sums(named["culprit"], named["ns"])
         name, part = max(totals, key=totals.__getitem__), float(max(totals.values())) / total_ns
-        file, line = _place(named[named["culprit"] == name], "culprit")
+        file, line = most_place(named[named["culprit"] == name], "culprit")
         others = float(named.loc[named["by_other"], "ns"].sum()) / total_ns
         of_others = named[named["by_other"]]
         by_endpoint = sums(of_others["of"], of_others["ns"])
         of = max(by_endpoint, key=by_endpoint.__getitem__, default="")
         if of == group.endpoint or not of or by_endpoint[of] < MIN_HELD * total_ns:
             of = ""
-    if stood := _stood(group, cause):
+    if cause in _STANDS_IN and (stood := stood_in(group.behind(cause))):
         name, file, line = stood
     return Reason(
         cause, group.means[cause], group.shares[cause], Evidence(max(by_evidence, key=by_evidence.__getitem__)), max(details, key=by_detail.__getitem__), name, file,
         line, min(part, 1.0), min(others, 1.0), remedy(cause, situations),
         group.meanwhile[cause], float(place_ns) / total_ns, of,
     )  # fmt: skip
-
-
-def _stood(group: Group, cause: Cause) -> tuple[str, str, int | None] | None:
-    """The user's function in which those ahead stood for most of such a wait, and did there what it does itself.
-
-    It is seldom the one that took the lock, or that was handed to the pool.
-    """
-    every = group.behind(cause)
-    if cause not in _STANDS_IN or every.empty:
-        return None
-    own = every[every["did"].isin(_DOES_ITSELF) & (every["stood_file"] != "") & ~every["stood_file"].map(in_library)]
-    by_name = sums(own["stood"], own["ns"])
-    name = max(by_name, key=by_name.__getitem__, default="")
-    if not name or by_name[name] < MIN_HELD * every["ns"].sum():
-        return None
-    return name, *_place(own[own["stood"] == name], "stood")
-
-
-def _place(rows: pd.DataFrame, whose: str) -> tuple[str, int | None]:
-    """The file and line of most of these rows' time."""
-    lines = [None if pd.isna(line) else int(line) for line in rows[f"{whose}_line"].tolist()]
-    by_place = sums(zip(rows[f"{whose}_file"], lines, strict=True), rows["ns"])
-    return max((one for one in by_place if one[0]), key=by_place.__getitem__, default=("", None))

@@ -54,7 +54,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Do not call gc.collect() while requests run ({who}): the collector runs by itself when it must; call it at start-up, "
      "before gc.freeze()."),
     (tuple(Cause), Situation.COLD_START,
-     "Do it at start-up, before the first request: {detail}."),
+     "Do it at start-up, before the first request{how}: {detail}."),
     ((Cause.COMPUTE, Cause.GC_PAUSE, Cause.LOOP_BUSY, Cause.GIL_WAIT), Situation.CLIENT_PER_REQUEST,
      "Make the client ({client}) once, at start-up, and use it in all requests: to make one loads TLS certificates and "
      "more, and its connections cannot be kept."),
@@ -115,8 +115,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "No limit holds them: each waits until as many have come as the barrier takes, so the last one sets the time. Let those "
      "that are there go on without it after a time limit, or take fewer; else make what comes before the barrier shorter."),
     ((Cause.LOCK_WAIT,), Situation.SIGNAL,
-     "No lock is held: {who} gives what these wait for. Make that shorter, let several give it, or set a time limit; where a "
-     "queue hands out what is shared, as connections, put more of it there, or give it back sooner."),
+     "No lock is held: {who} gives what these wait for. Make that shorter, do it before it is needed (a cache that is "
+     "made anew before it expires), let several do it, or set a time limit; where a queue hands out what is shared, as "
+     "connections, put more of it there, or give it back sooner."),
     ((Cause.LOGGING_WAIT,), Situation.SIGNAL,
      "The handler's queue is full, and it waits for a place: {who} takes records out more slowly than they come. Make that faster "
      "(several records at once), log less, or drop records where the queue is full (put_nowait, as a QueueHandler does)."),

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
 from whywait.tracer import schema
-from whywait.tracer.host.code_location import FUNCTION_OF, Place, is_wrapper, place_of_code
+from whywait.tracer.host.code_location import FUNCTION_OF, Place, is_library, is_wrapper, place_of_code
 from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Callback, users_place
 from whywait.tracer.records.occupancy import Occupancy
@@ -140,6 +140,8 @@ class HolderPast:
         """A job of a worker, or a loop's callback, or the loop between two; None of other threads."""
         job = _covering(self.jobs.get(thread_id, ()), at_ns)
         if job is not None:
+            if job.place is not None and (seen_in is None or is_library(seen_in.file)):
+                seen_in = job.place  # the user's, for whom a library's thread runs it
             place = seen_in or (place_of_code(job.code) if job.code is not None else None)
             return Holder(seen_in.function if seen_in else job.name, place, thread_name, job.trace_id, job.span_id, 0)
         callbacks = self.callbacks.get(thread_id)

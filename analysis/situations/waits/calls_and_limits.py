@@ -13,6 +13,7 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.grouped import columns
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.answers import in_parts
+from whywait.analysis.situations.holders.holders import stood_in
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD_FIRST, MIN_HELD, MIN_MEAN_NS
 from whywait.analysis.situations.waits.who_answers import stood_ahead
@@ -165,7 +166,9 @@ def signals(group: Group) -> Iterator[Pattern]:
     """Yield whether most waits that others ended were for something that those give, and not for a lock or a limit."""
     for cause, given in _GIVEN.items():
         if len(group.most_of(cause, partial(awaits, pattern=given))):
-            yield Pattern(Situation.SIGNAL, cause, {"who": _who(group, cause)})
+            # where who gives it passed the time
+            stood = stood_in(group.behind(cause)) if cause is Cause.LOCK_WAIT else None
+            yield Pattern(Situation.SIGNAL, cause, {"who": named_at(*stood) if stood else _who(group, cause)})
     there = {stands_in(one) for one in group.attributes_of(group.of(Cause.AWAIT_IO)) if one.get(schema.WAKER_TRACE_ID)}
 
     def later(one: dict[str, Any]) -> bool:

@@ -80,7 +80,7 @@ def _at_start(group: Group, cause: Cause, what: str, crowd: pd.DataFrame) -> Pat
     """Nothing that has expired: what the first requests do, and no later one."""
     cold, walls = group.requests["request_id"].isin(crowd["request_id"]), group.requests["wall_ns"]
     found = {"requests": len(crowd), "mean_ns": float(walls[cold].mean()), "others_ns": float(walls[~cold].mean())}
-    return Pattern(Situation.COLD_START, cause, {**found, "detail": what})
+    return Pattern(Situation.COLD_START, cause, {**found, "detail": what, "how": ""})
 
 
 def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:

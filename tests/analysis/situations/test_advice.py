@@ -12,7 +12,7 @@ from tests.analysis.fabricate import Culprit, analysis_of
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.situations.situation import Pattern, Situation
-from whywait.analysis.situations.what_helps import FASTER, faster, in_thread, instead_of, look_up
+from whywait.analysis.situations.what_helps import FASTER, KEPT, NATIVE, Table, faster, in_thread, instead_of, look_up
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import remedy
 from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
@@ -168,6 +168,20 @@ STANDS = """
     task   root2     |------------|              trace=b cpu=1
     wait   held root2 |---------|                trace=b {held}
 """
+
+
+def test_who_gives_what_threads_wait_for_is_told_by_what_it_does_for_that() -> None:
+    asks = {
+        schema.CODE_FUNCTION: "build",
+        schema.CODE_FILE: "/srv/app.py",
+        schema.CODE_LINE: 20,
+        schema.FOR: "socket.recv",
+    }
+    by = {**BLOCKED, schema.BLOCKER_FILE: "/srv/app.py", schema.BLOCKER_SPAN_ID: f"{5:016x}"}
+    waits = {**by, schema.FOR: "threading.Condition.wait", schema.LOCK_KIND: "Condition.wait"}
+    found = told(STANDS.replace("loop_busy", "lock_wait").format(held="type=blocking_io"), {"q": waits, "held": asks})
+    assert key(found, Cause.LOCK_WAIT) == "lock_wait/signal"
+    assert found.remedy.startswith("No lock is held: build (srv/app.py:20) gives")
 
 
 def test_a_connection_that_is_waited_for_on_the_loop_keeps_the_loop() -> None:
@@ -562,6 +576,8 @@ def test_who_waits_behind_those_that_other_processes_keep_from_a_cpu_is_not_told
         ({schema.FOR: "", schema.BLOCK_SYSCALL: "clock_nanosleep"}, "where a library sleeps"),
         ({schema.FOR: "socket.recv", schema.FOR_CALL: "Span.end", schema.FOR_PACKAGE: "opentelemetry"}, "a BatchSpanProcessor"),
         ({schema.FOR: "socket.recv", schema.CODE_FILE: "/v/site-packages/opentelemetry/sdk/trace/export.py"}, "a BatchSpanProcessor"),
+        ({schema.FOR: "socket.recv", schema.CODE_FILE: "/v/site-packages/limits/strategies.py"}, "no code of the service calls it"),
+        ({schema.FOR: "socket.recv", schema.CODE_FILE: "/srv/app.py"}, "use an asynchronous client"),
         ({schema.FOR: "", schema.FOR_CALL: "BaseProxy._callmethod", schema.FOR_PACKAGE: "multiprocessing"}, "ask once for all"),
     ],
 )  # fmt: skip
@@ -899,6 +915,26 @@ def test_several_tasks_of_one_function_are_counted() -> None:
     found = verdict(analyze(drawn("".join(rows), {f"{name}{one}": facts for name in "ab" for one in range(3)})))
     assert all("A queue before 3 tasks" in one.text for one in found)
     assert all("start more of it than these 3" in one.remedy for one in found)
+
+
+@pytest.mark.parametrize(
+    ("file", "how"),
+    [
+        ("/srv/app.py", "before the first request: "),
+        ("/v/site-packages/hypercorn/run.py", "by a request of the service"),
+    ],
+)
+def test_what_a_library_does_in_the_first_only_is_done_by_a_request(file: str, how: str) -> None:
+    picture = bar("server S0", 0, 91, "trace=a") + bar("task root0 S0", 0, 91, "trace=a cpu=90")
+    picture += bar("block first root0", 0, 90, "trace=a cpu=90")
+    for number in range(1, 20):
+        trace, begin = f"trace={chr(ord('a') + number)}", number * 40 + 60
+        picture += bar(f"server S{number}", begin, begin + 4, trace)
+        picture += bar(f"task root{number} S{number}", begin, begin + 4, f"{trace} cpu=3")
+    place = {schema.CODE_FUNCTION: "set_up", schema.CODE_FILE: file, schema.CODE_LINE: 3}
+    (found,) = verdict(analyze(drawn(picture, {"first": place}).replace({"name": r"^S\d+$"}, "GET", regex=True)))
+    assert Situation.COLD_START in kinds(found)
+    assert how in found.remedy
 
 
 @pytest.mark.parametrize("later", [False, True])
@@ -1778,3 +1814,17 @@ def test_a_template_that_asks_the_database_is_to_get_all_with_its_rows() -> None
     assert "select_related" in faster("thread", "order_list", "/srv/views.py", asks)
     assert "select_related" in in_thread(asks)
     assert "select_related" not in faster("thread", "order_list", "/srv/views.py", {**asks, schema.CALL_OF: "loads"})
+
+
+@pytest.mark.parametrize(
+    ("table", "call", "words"),
+    [
+        (NATIVE, "argon2.PasswordHasher.verify", "parallelism=1"),
+        (NATIVE, "", "OMP_NUM_THREADS=1"),
+        (KEPT, "httpx.AsyncClient.get", "keepalive_expiry of httpx.Limits"),
+        (KEPT, "aiosmtplib.send", "so that it keeps its connections"),
+    ],
+)
+def test_settings_are_those_of_the_library_that_was_called(table: Table, call: str, words: str) -> None:
+    assert words in look_up(table, call)
+    assert ("httpx" in look_up(table, call)) == call.startswith("httpx")

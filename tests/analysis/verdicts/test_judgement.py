@@ -160,3 +160,16 @@ def test_shares_stay_shares_whatever_the_traces(seed: int) -> None:
 
 def test_no_requests_no_verdict() -> None:
     assert verdict(analysis_of({})) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("/srv/shop/app/model.py", "app/model.py:3"),
+        ("/v/lib/python3.11/site-packages/starlette/middleware/base.py", "starlette/middleware/base.py:3"),
+        ("/v/lib/python3.11/site-packages/./shop/api/model.py", "api/model.py:3"),  # the service, installed
+        ("/usr/lib/python3.11/asyncio/queues.py", "asyncio/queues.py:3"),
+    ],
+)
+def test_a_place_in_an_installed_package_begins_with_its_name(file: str, said: str) -> None:
+    assert place(file, 3) == said

@@ -116,6 +116,15 @@ def test_a_job_that_had_ended_is_not_the_holder() -> None:
     assert holder.name == "thread 7"
 
 
+@pytest.mark.parametrize(("file", "name"), [("/v/site-packages/aiosqlite/core.py", "near"), ("/srv/app.py", "km")])
+def test_what_a_librarys_thread_runs_for_the_user_has_his_name(file: str, name: str) -> None:
+    handed = job("Connection._execute", 0, 50, 1)
+    handed.place = Place("near", "/srv/app.py", 32)
+    looks = [HolderSeen(20, 7, "Thread-1", Place("km" if name == "km" else "_connection_worker_thread", file, 63))]
+    (holder,) = HolderPast(jobs={7: [handed]}, awake={7: looks}).holders([Held(20, 7, 1)], 10)
+    assert (holder.name, holder.trace_id) == (name, 1)
+
+
 @pytest.mark.parametrize(
     ("seen", "name"),
     [
