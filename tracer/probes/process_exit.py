@@ -90,7 +90,7 @@ def _becoming(plain: Any, session: Session, process_id: int) -> Any:
     """Return what stands for a function by which the process becomes another program, if there is such a program."""
 
     @functools.wraps(plain)
-    def become(*args: Any, **named: Any) -> NoReturn:
+    def become(*args: Any, **named: Any) -> None:
         with suppress(Exception):
             path = args[0] if args else named["path"]
             if os.getpid() == process_id and (isinstance(path, int) or os.access(path, os.X_OK)):

@@ -22,6 +22,7 @@ from typing import Any, Final
 from opentelemetry import _logs, metrics, propagate, trace
 
 from whywait.tracer.adapters.late_patches import LatePatches
+from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.otel_context import Stamped, current_span_id, enter, leave
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.core import operation
@@ -149,6 +150,7 @@ async def _call(app: Any, scope: Any, receive: Any, send: Any, telemetry: _Telem
         await app(scope, receive, send)
     except BaseException as error:
         asgi._exception(scope=scope, exc=error)
+        take_this_frame_out(error)
         raise
     finally:
         telemetry.end()
