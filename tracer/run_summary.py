@@ -46,7 +46,14 @@ _here: Final = _Count()
 
 
 def say_where(targets: Sequence[str]) -> None:
-    print(f"whywait: traces go to {' and to '.join(targets)}", file=sys.stderr, flush=True)
+    tell(f"whywait: traces go to {' and to '.join(targets)}")
+
+
+def tell(line: str) -> None:
+    """Print a line to standard error. Without one `print` would take standard output, which is the service's."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError, AttributeError):  # it may be closed, or the service's own object
+            print(line, file=sys.stderr, flush=True)
 
 
 def new_run() -> str:
@@ -82,8 +89,7 @@ def say(environ: Mapping[str, str] = os.environ) -> None:
     ended, kept = _of_others(token)
     line = _line(ended + _here.ended, kept + _here.kept, environ)
     if line and (ended + _here.ended or pids[0] == pids[1]):  # a helper of a start script has nothing to say
-        with suppress(OSError, ValueError, AttributeError):  # standard error may be closed, or absent
-            print(line, file=sys.stderr, flush=True)
+        tell(line)
 
 
 def collector(environ: Mapping[str, str]) -> str:

@@ -213,3 +213,14 @@ def test_an_end_without_a_folder_for_temporary_files_is_quiet(tmp_path: Path) ->
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert "1 request traced" in done.stderr
+
+
+@pytest.mark.parametrize("closes", ["the shell", "the service"])
+def test_without_standard_error_nothing_comes_to_standard_output(closes: str, tmp_path: Path) -> None:
+    program = "import sys, whywait; sys.stderr = None\nwith whywait.phase('work'): print('own')"
+    command = traced(tmp_path / "traces", sys.executable, "-c", program)
+    if closes == "the shell":
+        command = ["sh", "-c", '"$@" 2>&-', "sh", *command]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "own\n")
+    assert any(span.name == "work" for path in (tmp_path / "traces").iterdir() for span in read(path))

@@ -44,7 +44,7 @@ def _begin(how: str) -> None:
     try:
         from whywait.tracer.waking import process_start
     except ImportError as error:  # a child may be of another environment than the service
-        if how == "start_now":
+        if how == "start_now" and sys.stderr is not None:
             print(f"whywait: process {os.getpid()} runs without tracing: {error}", file=sys.stderr)
     else:
         getattr(process_start, how)()
