@@ -88,7 +88,7 @@ def run(arguments: list[str]) -> int:
     try:
         targets = _targets(options.output, environment)
     except ConfigError as error:
-        print(f"whywait run: {error}", file=sys.stderr, flush=True)
+        run_summary.tell(f"whywait run: {error}")
         targets = []
     else:
         run_summary.say_where(targets)

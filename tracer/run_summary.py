@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from whywait.tracer.config import named_collector
 
-# token:process id of `whywait run`[:process id of the first Python process, which sitecustomize adds]
+# token:process id of `whywait run`[:process id of the first Python process, which sitecustomize adds[:counts so far, for
+# the program that this process may become]]
 RUN: Final = "WHYWAIT_RUN"
 _MOST_BYTES: Final = 1 << 20
 _READ_BY: Final = "(on any machine with pip install 'whywait[analysis]')"
@@ -36,13 +37,23 @@ class _Count:
     def __init__(self) -> None:
         self.ended = self.kept = self.loops = 0
         self.said = False
+        _, *pids = os.environ.get(RUN, "").split(":")
+        if len(pids) == 4 and pids[1] == str(os.getpid()):  # those of the program that this process was before
+            self.ended, self.kept = int(pids[2]), int(pids[3])
 
 
 _here: Final = _Count()
 
 
 def say_where(targets: Sequence[str]) -> None:
-    print(f"whywait: traces go to {' and to '.join(targets)}", file=sys.stderr, flush=True)
+    tell(f"whywait: traces go to {' and to '.join(targets)}")
+
+
+def tell(line: str) -> None:
+    """Print a line to standard error. Without one `print` would take standard output, which is the service's."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError, AttributeError):  # it may be closed, or the service's own object
+            print(line, file=sys.stderr, flush=True)
 
 
 def new_run() -> str:
@@ -53,11 +64,13 @@ def new_run() -> str:
 def add(by_decision: Mapping[str, int], loops: int = 0, environ: Mapping[str, str] = os.environ) -> None:
     """Count a session's requests, by why they were kept ("" = dropped), and its loops. Called when the session has ended."""
     ended, kept = sum(by_decision.values()), sum(by_decision.values()) - by_decision.get("", 0)
-    token, _, speaker = environ.get(RUN, "").partition(":")
-    if speaker.rpartition(":")[2] == str(os.getpid()):
+    token, *pids = environ.get(RUN, "").split(":")
+    if pids[:2][-1:] == [str(os.getpid())]:
         _here.ended += ended
         _here.kept += kept
         _here.loops += loops
+        if len(pids) > 1:
+            os.environ[RUN] = ":".join((token, *pids[:2], str(_here.ended), str(_here.kept)))
     elif ended and token.isalnum():
         with suppress(OSError):
             file = os.open(_counts(token), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -70,14 +83,13 @@ def add(by_decision: Mapping[str, int], loops: int = 0, environ: Mapping[str, st
 def say(environ: Mapping[str, str] = os.environ) -> None:
     """Print the line, if this is the process that does. Called when the process ends; never raises."""
     token, *pids = environ.get(RUN, "").split(":")
-    if len(pids) != 2 or pids[1] != str(os.getpid()) or not token.isalnum() or _here.said:
+    if len(pids) < 2 or pids[1] != str(os.getpid()) or not token.isalnum() or _here.said:
         return
     _here.said = True
-    ended, kept = _of_others(_counts(token))
+    ended, kept = _of_others(token)
     line = _line(ended + _here.ended, kept + _here.kept, environ)
     if line and (ended + _here.ended or pids[0] == pids[1]):  # a helper of a start script has nothing to say
-        with suppress(OSError, ValueError, AttributeError):  # standard error may be closed, or absent
-            print(line, file=sys.stderr, flush=True)
+        tell(line)
 
 
 def collector(environ: Mapping[str, str]) -> str:
@@ -96,9 +108,10 @@ def _counts(token: str) -> Path:
     return Path(tempfile.gettempdir()) / f"whywait-run-{token}"
 
 
-def _of_others(path: Path) -> tuple[int, int]:
+def _of_others(token: str) -> tuple[int, int]:
     ended = kept = 0
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # there may be no folder for temporary files
+        path = _counts(token)
         with path.open("rb") as file:
             lines = file.read(_MOST_BYTES).decode().splitlines()
         path.unlink()

@@ -167,6 +167,27 @@ def test_where_a_callback_was_scheduled_is_the_hosts_line(traced_to: Begin) -> N
     asyncio.run(main())
 
 
+def test_where_a_task_was_created_is_the_hosts_line(traced_to: Begin) -> None:
+    """With a task factory too, which may be told of it in the midst of the stack."""
+
+    def made(loop: Any, coro: Any, **named: Any) -> Any:
+        return asyncio.Task(coro, loop=loop, **named)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)
+        for factory in (None, made):
+            loop.set_task_factory(factory)
+            task: Any = loop.create_task(asyncio.sleep(0))
+            where = [one for one in task._source_traceback if not one.filename.endswith("base_events.py")]
+            assert where[-1].filename == __file__
+            assert not [one for one in where if "eager_tasks" in one.filename]
+            await task
+
+    traced_to()
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("loop_kind", ["asyncio", "uvloop"])
 def test_a_failed_task_ends_when_its_last_user_lets_go(
     traced_to: Begin, without_collector: None, loop_kind: str

@@ -175,3 +175,52 @@ def test_sigterm_ends_a_long_call_of_c(tmp_path: Path) -> None:
             assert time.monotonic() - begin_s < MORE_S + 0.5  # for the kernel, on a busy machine
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("how", ["execv", "execvp", "execve"])
+def test_a_program_that_becomes_another_loses_nothing(how: str, tmp_path: Path) -> None:
+    """As a service does that starts itself anew. A program that is not there changes nothing."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import contextlib, os, sys, whywait\n"
+        "with whywait.phase('work'): pass\n"
+        "with contextlib.suppress(OSError): os.execvp('/nowhere/python', ['python'])\n"
+        "with whywait.phase('work'): pass\n"
+        "left = int(os.environ.get('LEFT', '2'))\n"
+        "os.environ['LEFT'] = str(left - 1)\n"
+        f"how, rest = os.{how}, [os.environ] if {how!r} == 'execve' else []\n"
+        "if left: how(sys.executable, [sys.executable, *sys.argv], *rest)\n"
+        "sys.exit(5)\n"
+    )
+    done = subprocess.run(
+        traced(tmp_path / "traces", sys.executable, str(program)), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5
+    first, last = done.stderr.splitlines()
+    assert first.startswith("whywait: traces go to ")
+    assert last.startswith("whywait: 6 requests traced, ")
+    spans = [span for path in (tmp_path / "traces").iterdir() for span in read(path)]
+    assert sum(span.name == "work" for span in spans) == 6
+
+
+def test_an_end_without_a_folder_for_temporary_files_is_quiet(tmp_path: Path) -> None:
+    """As in a container whose only place to write to is a volume for traces."""
+    program = "import tempfile, whywait; tempfile.tempdir = None; tempfile._candidate_tempdir_list = list\n"
+    program += "with whywait.phase('work'): pass"
+    done = subprocess.run(
+        traced(tmp_path / "traces", sys.executable, "-c", program), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "1 request traced" in done.stderr
+
+
+@pytest.mark.parametrize("closes", ["the shell", "the service"])
+def test_without_standard_error_nothing_comes_to_standard_output(closes: str, tmp_path: Path) -> None:
+    program = "import sys, whywait; sys.stderr = None\nwith whywait.phase('work'): print('own')"
+    command = traced(tmp_path / "traces", sys.executable, "-c", program)
+    if closes == "the shell":
+        command = ["sh", "-c", '"$@" 2>&-', "sh", *command]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "own\n")
+    assert any(span.name == "work" for path in (tmp_path / "traces").iterdir() for span in read(path))

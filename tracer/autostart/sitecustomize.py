@@ -44,7 +44,7 @@ def _begin(how: str) -> None:
     try:
         from whywait.tracer.waking import process_start
     except ImportError as error:  # a child may be of another environment than the service
-        if how == "start_now":
+        if how == "start_now" and sys.stderr is not None:
             print(f"whywait: process {os.getpid()} runs without tracing: {error}", file=sys.stderr)
     else:
         getattr(process_start, how)()
@@ -52,10 +52,11 @@ def _begin(how: str) -> None:
 
 def _claim_last_line() -> None:
     """The first Python process of a run, which ends last, prints the run's last line: `whywait.tracer.run_summary`."""
-    run = os.environ.get("WHYWAIT_RUN", "")
-    if run.count(":") != 1:
+    run, own = os.environ.get("WHYWAIT_RUN", ""), str(os.getpid())
+    if run.count(":") == 1:
+        os.environ["WHYWAIT_RUN"] = f"{run}:{own}"
+    elif run.split(":")[2:3] != [own]:  # nor the first one again, as another program
         return
-    os.environ["WHYWAIT_RUN"] = f"{run}:{os.getpid()}"
     import atexit
 
     @atexit.register  # the first to be registered is the last to be called

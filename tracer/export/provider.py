@@ -35,8 +35,8 @@ _COLLECTOR_STOP_S = 10.0
 _GONE: Final = "oldest trace file, over WHYWAIT_OUTPUT_MAX_MB"
 _NOT_ENCODED: Final = "whywait: could not encode spans, which are dropped and counted: %r"
 _NOT_WRITTEN: Final = (
-    "whywait: could not write its traces: %s. Until it can, spans are dropped and counted. Free some space, or choose "
-    "another output."
+    "whywait: could not write its traces: %s. Until it can, spans are dropped and counted. Free some space, let this "
+    "process's user write there, or choose another output."
 )
 
 

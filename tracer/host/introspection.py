@@ -16,6 +16,7 @@ from typing import Any, Final
 callback_of: Final = attrgetter("_callback")  # of an asyncio handle, in one call of C: every callback pays it
 
 BOUND: set[type[Any]] = {MethodType, BuiltinMethodType}  # types of callables that belong to `__self__`
+_OURS: Final = __file__.rsplit("/", 2)[0] + "/"
 _MOST_DECORATORS = 20
 _STEP = "TaskStepMethWrapper"  # what C tasks schedule; the module does not export its type
 
@@ -93,13 +94,17 @@ def local_of(frame: FrameType, name: str) -> Any:
 
 
 def take_this_frame_out(error: BaseException) -> None:
-    """Remove the calling frame from the traceback of an exception that it caught and re-raises next.
+    """Remove the calling frame from the traceback of an exception that it caught and re-raises next, and those of ours
+    between it and the host's.
 
     A bare `raise` adds no entry for the frame it is in, so the host sees its own frames only.
     """
     traceback = error.__traceback__
     if traceback is not None:
-        error.__traceback__ = traceback.tb_next
+        below = error.__traceback__ = traceback.tb_next
+        while below is not None and below.tb_frame.f_code.co_filename.startswith(_OURS):
+            below = below.tb_next
+        error.__traceback__ = below or error.__traceback__
 
 
 def known_thread(ident: int) -> threading.Thread | None:

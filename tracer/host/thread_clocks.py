@@ -18,6 +18,7 @@ except ImportError:  # not Unix
 
 _PATH = "/proc/thread-self/schedstat"
 _SIZE = 63
+_SHARE: Final = 8  # one in so many of the descriptors that the process may have
 
 try:
     _pread = ctypes.PyDLL(None).pread
@@ -52,7 +53,7 @@ class _Kept:
         self.buffer = ctypes.create_string_buffer(_SIZE + 1)
         self.arguments: tuple[Any, ...] | None = None  # of `pread`; None: it cannot be read
         self.closer: _Closer | None = None
-        if _open_fds.is_over:
+        if _open_fds.is_over or _is_share_taken():
             return
         try:
             fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
@@ -66,6 +67,12 @@ class _Kept:
         self.closer = _Closer(fd)
         address = ctypes.c_void_p(ctypes.addressof(self.buffer))
         self.arguments = ctypes.c_int(fd), address, ctypes.c_size_t(_SIZE), ctypes.c_long(0)
+
+
+def _is_share_taken() -> bool:
+    """Whether as many files are open as whywait may take of those that the service may: further threads have none."""
+    limit = -1 if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 0 <= limit // _SHARE <= len(_open_fds)
 
 
 class _Reader(threading.local):

@@ -28,7 +28,7 @@ from whywait.tracer.hotpath.loop_history import (
 from whywait.tracer.hotpath.pools import watch_thread
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
 from whywait.tracer.hotpath.waits import record_background_wait, record_wait
-from whywait.tracer.records.background import MOST_TASKS, BackgroundTask, OtherThread
+from whywait.tracer.records.background import MOST_TASKS, SEARCH_EVERY_NS, BackgroundTask, OtherThread
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Block, Loop, Sample
 from whywait.tracer.records.request import IO, Activity, Job, Stamp, Standing
@@ -157,6 +157,9 @@ def end_background(loop: Loop, callback: Any, end_ns: int) -> None:
     known = tasks.get(key)
     if known is None or known.task() is not task:
         if len(tasks) >= MOST_TASKS:
+            if end_ns - loop.searched_ns < SEARCH_EVERY_NS:
+                return
+            loop.searched_ns = end_ns
             loop.background = tasks = {one: other for one, other in tasks.items() if other.task() is not None}
             if len(tasks) >= MOST_TASKS:
                 return

@@ -1,5 +1,5 @@
 """Process ends that skip `atexit`, which would lose the last spans: a server's signal raised again with its default
-action, and `os._exit`, by which a forked child of `multiprocessing` ends. And ends of loops, at which the tasks of
+action, `os._exit`, by which a forked child of `multiprocessing` ends, and another program in its place. And ends of loops, at which the tasks of
 requests that never end are cancelled."""
 
 import asyncio
@@ -76,12 +76,28 @@ def install(session: Session) -> Undo:
 
     patches = Patches()
     patches.replace(os, "_exit", _exit)
+    for one in ("execv", "execve"):  # which those of the other names call
+        patches.replace(os, one, _becoming(getattr(os, one), session, process_id))
     patches.replace(signal, "raise_signal", raise_signal)
     _hide_stand_in(patches)
     _end_with_child(session, patches)
     undo = wrap_when_imported(name, _LOOP_ENDS, lambda plain, ends: _recording(session.recorder, plain, ends))
     patches.add("the ends of loops", undo)
     return patches.undo
+
+
+def _becoming(plain: Any, session: Session, process_id: int) -> Any:
+    """Return what stands for a function by which the process becomes another program, if there is such a program."""
+
+    @functools.wraps(plain)
+    def become(*args: Any, **named: Any) -> None:
+        with suppress(Exception):
+            path = args[0] if args else named["path"]
+            if os.getpid() == process_id and (isinstance(path, int) or os.access(path, os.X_OK)):
+                _stop_soon(session)
+        plain(*args, **named)
+
+    return become
 
 
 def _hide_stand_in(patches: Patches) -> None:

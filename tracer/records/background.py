@@ -8,6 +8,7 @@ from weakref import ref
 from whywait.tracer.host.code_location import Place, Site
 
 MOST_TASKS = 1_000  # of one loop, that are followed at a time
+SEARCH_EVERY_NS = 100_000_000  # of a full table, for tasks that no longer are: a service may have more that live
 
 
 class BackgroundTask:

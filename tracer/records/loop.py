@@ -97,7 +97,7 @@ class Loop:
 
     __slots__ = (
         "_alive", "alarm", "background", "background_waits", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks",
-        "native_id", "poll_ns", "polled_from_ns", "polled_ns", "run_queue_ns", "run_start_ns", "sample",
+        "native_id", "poll_ns", "polled_from_ns", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "searched_ns",
         "select_end_ns", "selects", "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns",
         "short_owner", "short_start_ns", "short_until_ns", "thread_id", "woke_ns",
     )  # fmt: skip
@@ -123,6 +123,7 @@ class Loop:
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
         self.looks: deque[Look] = deque(maxlen=20_000)  # selects that took time
         self.background: dict[int, BackgroundTask] = {}  # by the id of the task
+        self.searched_ns = 0  # when those of tasks that no longer are were looked for, as it was full
         self.background_waits: deque[BackgroundWait] = deque(maxlen=4_096)
         self.run_queue_ns: int | None = None  # the latest reading on this thread
         self.cpu = CpuMeter()

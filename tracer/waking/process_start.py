@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import sys
 
 import whywait
 from whywait.tracer import run_summary
@@ -16,9 +15,8 @@ def start_now() -> None:
         atexit.register(_end)
         termination.expect(_end, run_summary.say)
     except Exception as error:  # the service must start, traced or not
-        print(
-            f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason",
-            file=sys.stderr,
+        run_summary.tell(
+            f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason"
         )
 
 

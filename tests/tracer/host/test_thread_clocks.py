@@ -84,3 +84,33 @@ def test_a_forked_child_reads_its_own() -> None:
     _, status = os.waitpid(child, 0)
     whywait.stop()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_large_pool_leaves_the_service_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert thread_clocks.run_queue_available()
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(thread_clocks.resource, "getrlimit", lambda _: (160, 160))
+    before, told = len(os.listdir("/proc/self/fd")), []
+    enough = threading.Barrier(61)
+
+    def work() -> None:
+        told.append(thread_clocks.run_queue_ns())
+        enough.wait()
+        enough.wait()
+
+    threads = [threading.Thread(target=work) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    enough.wait()
+    assert len(os.listdir("/proc/self/fd")) - before <= 20
+    assert sum(one is not None for one in told) == 20 - 1  # this thread has one
+    monkeypatch.setattr(thread_clocks.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    late: list[int | None] = []
+    thread = threading.Thread(target=lambda: late.append(thread_clocks.run_queue_ns()))
+    thread.start()
+    thread.join()
+    assert late[0] is not None
+    enough.wait()
+    for thread in threads:
+        thread.join()
+    thread_clocks.close_all()

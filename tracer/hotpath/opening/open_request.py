@@ -20,6 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.otel_context import Stamped
 from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.opening.caller_headers import LONGEST_PARENT, is_state
 from whywait.tracer.hotpath.task_steps import close_wait
 from whywait.tracer.hotpath.tasks import name_task
 from whywait.tracer.hotpath.thread_state import close_step, open_step
@@ -60,7 +61,9 @@ def open_request(
     now = perf_counter_ns()
     begin_ns = arrival.sent_ns or arrival.at_ns
     trace_id, parent_id, flags, state = 0, 0, int(TraceFlags.SAMPLED), None
-    if traceparent:
+    if traceparent and len(traceparent) <= LONGEST_PARENT:
+        if tracestate and not is_state(tracestate):
+            tracestate = ""
         caller = get_current_span(
             _CALLERS.extract({"traceparent": traceparent, "tracestate": tracestate}, _NOBODY)
         ).get_span_context()

@@ -13,6 +13,7 @@ import time
 from time import perf_counter_ns
 from typing import Any, Final
 
+from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath.core import socket_timer
 from whywait.tracer.hotpath.job_names import PLAIN
@@ -82,33 +83,37 @@ def _cannot_block(args: tuple[Any, ...]) -> bool:
 def _sleep(plain: Any) -> Any:
     @functools.wraps(plain)
     def sleep(*args: Any, **kwargs: Any) -> Any:
-        activity = None if here.current is None else waiter_here()
-        if activity is None or len(args) != 1 or kwargs:
-            return plain(*args, **kwargs)
-        seconds = args[0]
-        inside = begin_wait()
-        ended = False
-        queue_ns = run_queue_ns() if seconds else None
-        start_ns = perf_counter_ns()
         try:
-            plain(seconds)
-            ended = True
-            return None
-        finally:
-            end_ns = perf_counter_ns()
-            end_wait(inside)
+            activity = None if here.current is None else waiter_here()
+            if activity is None or len(args) != 1 or kwargs:
+                return plain(*args, **kwargs)
+            seconds = args[0]
+            inside = begin_wait()
+            ended = False
+            queue_ns = run_queue_ns() if seconds else None
+            start_ns = perf_counter_ns()
             try:
-                if ended and seconds:  # sleep(0) only yields
-                    due_ns = start_ns + int(float(seconds) * 1e9)
-                    waited = Waited("time.sleep")
-                    keep_wait(
-                        activity, WAIT_BLOCKING, start_ns, due_ns, end_ns, TIMER, waited,
-                        queue_before_ns=queue_ns,
-                    )  # fmt: skip
-                elif not ended:
-                    keep_wait(activity, WAIT_BLOCKING, start_ns, end_ns, end_ns, None, Waited("time.sleep"))
-            except Exception as error:
-                probe_failed("blocking", error)
+                plain(seconds)
+                ended = True
+                return None
+            finally:
+                end_ns = perf_counter_ns()
+                end_wait(inside)
+                try:
+                    if ended and seconds:  # sleep(0) only yields
+                        due_ns = start_ns + int(float(seconds) * 1e9)
+                        waited = Waited("time.sleep")
+                        keep_wait(
+                            activity, WAIT_BLOCKING, start_ns, due_ns, end_ns, TIMER, waited,
+                            queue_before_ns=queue_ns,
+                        )  # fmt: skip
+                    elif not ended:
+                        keep_wait(activity, WAIT_BLOCKING, start_ns, end_ns, end_ns, None, Waited("time.sleep"))
+                except Exception as error:
+                    probe_failed("blocking", error)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
 
     setattr(sleep, PLAIN, plain)
     return sleep

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from time import perf_counter_ns, thread_time_ns
 from typing import Any, Final
 
+from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.thread_clocks import NOT_COUNTED, sleeps
 from whywait.tracer.hotpath.job_names import PLAIN
 from whywait.tracer.hotpath.recorder import probe_failed
@@ -38,32 +39,36 @@ def timed(
 
     @functools.wraps(plain)
     def call(*args: Any, **kwargs: Any) -> Any:
-        current = here.current
-        if current is None or type(current) is tuple:  # a loop, or a callback outside any request
-            return plain(*args, **kwargs)
-        if here.waiting or (is_instant is not None and is_instant(args)):
-            return plain(*args, **kwargs)
-        activity = waiter_here()
-        if activity is None:
-            return plain(*args, **kwargs)
-        inside = begin_wait()
-        before = sleeps() if counted else NOT_COUNTED
-        cpu_ns = thread_time_ns()
-        start_ns = perf_counter_ns()
         try:
-            return plain(*args, **kwargs)
-        finally:
-            end_ns = perf_counter_ns()
-            end_wait(inside)
+            current = here.current
+            if current is None or type(current) is tuple:  # a loop, or a callback outside any request
+                return plain(*args, **kwargs)
+            if here.waiting or (is_instant is not None and is_instant(args)):
+                return plain(*args, **kwargs)
+            activity = waiter_here()
+            if activity is None:
+                return plain(*args, **kwargs)
+            inside = begin_wait()
+            before = sleeps() if counted else NOT_COUNTED
+            cpu_ns = thread_time_ns()
+            start_ns = perf_counter_ns()
             try:
-                blocked_to_ns = max(end_ns - (thread_time_ns() - cpu_ns), start_ns)
-                waited = short
-                if before != NOT_COUNTED and end_ns - start_ns >= KEPT_NS:
-                    waited = short._replace(sleeps=sleeps() - before)
-                by = ended_by(args) if ended_by is not None and args else None
-                keep_wait(activity, WAIT_BLOCKING, start_ns, blocked_to_ns, blocked_to_ns, by, waited)
-            except Exception as error:
-                probe_failed("blocking", error)
+                return plain(*args, **kwargs)
+            finally:
+                end_ns = perf_counter_ns()
+                end_wait(inside)
+                try:
+                    blocked_to_ns = max(end_ns - (thread_time_ns() - cpu_ns), start_ns)
+                    waited = short
+                    if before != NOT_COUNTED and end_ns - start_ns >= KEPT_NS:
+                        waited = short._replace(sleeps=sleeps() - before)
+                    by = ended_by(args) if ended_by is not None and args else None
+                    keep_wait(activity, WAIT_BLOCKING, start_ns, blocked_to_ns, blocked_to_ns, by, waited)
+                except Exception as error:
+                    probe_failed("blocking", error)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
 
     setattr(call, PLAIN, plain)
     return call

@@ -11,7 +11,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.host.introspection import local_of
+from whywait.tracer.host.introspection import local_of, take_this_frame_out
 from whywait.tracer.hotpath.core import asking
 from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
@@ -56,9 +56,13 @@ def install(patches: Patches) -> None:
     def wait(self: Any, timeout: float | None = None) -> bool:
         current = here.current
         # a worker that waits for its next job still delivers the one before
-        if not isinstance(current, Activity) or (current.end_ns and not here.waiting):
-            return plain_wait(self, timeout)
-        return _timed_wait(every, plain_wait, self, timeout)
+        try:
+            if not isinstance(current, Activity) or (current.end_ns and not here.waiting):
+                return plain_wait(self, timeout)
+            return _timed_wait(every, plain_wait, self, timeout)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
 
     @functools.wraps(plain_notify)
     def notify(self: Any, n: int = 1) -> None:

@@ -4,6 +4,7 @@ request's later span the current one, where nobody makes a SERVER span."""
 import functools
 from typing import Any, Final
 
+from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.otel_context import enter, leave
 from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -33,6 +34,9 @@ def _wrapped(plain_call: Any) -> Any:
         token = enter(stamped[1])
         try:
             await plain_call(self, scope, receive, send)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
         finally:
             leave(token)
 
@@ -47,7 +51,11 @@ def _wrapped(plain_call: Any) -> Any:
                 call = as_unit
             elif _lacks_a_span(found.request):
                 call = below_its_span
-        await call(self, scope, receive, send)
+        try:
+            await call(self, scope, receive, send)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
 
     return __call__
 

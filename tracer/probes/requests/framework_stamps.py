@@ -22,9 +22,11 @@ from typing import Any, Final
 from opentelemetry import _logs, metrics, propagate, trace
 
 from whywait.tracer.adapters.late_patches import LatePatches
+from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.otel_context import Stamped, current_span_id, enter, leave
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.core import operation
+from whywait.tracer.hotpath.opening.caller_headers import is_baggage
 from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -132,8 +134,9 @@ class _Telemetry:
             _mount_prefix=scope.get("app_root_path", scope.get("root_path", "")).rstrip("/"),
         )  # fmt: skip
         # of what a caller sends, its span was read when the request was opened
-        carried = b"baggage" in dict(scope.get("headers") or ())
-        base = propagate.extract(asgi.Headers(scope=scope), getter=asgi._HEADERS_GETTER) if carried else None
+        base, said = None, dict(scope.get("headers") or ()).get(b"baggage")
+        if said is not None and is_baggage(said):
+            base = propagate.extract(asgi.Headers(raw=[(b"baggage", said)]), getter=asgi._HEADERS_GETTER)
         self.token = enter(span, {asgi._REQUEST_TELEMETRY_KEY: self.known}, base)
 
     def end(self) -> None:
@@ -149,6 +152,7 @@ async def _call(app: Any, scope: Any, receive: Any, send: Any, telemetry: _Telem
         await app(scope, receive, send)
     except BaseException as error:
         asgi._exception(scope=scope, exc=error)
+        take_this_frame_out(error)
         raise
     finally:
         telemetry.end()

@@ -92,7 +92,11 @@ def install(_: Session) -> Undo:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
         if len(self._threads) >= self._max_workers:
             return plain_adjust(self)  # it will start none
-        start_worker(plain_adjust, self, _pool_of, name)
+        try:
+            start_worker(plain_adjust, self, _pool_of, name)
+        except BaseException as error:  # no thread could be started
+            take_this_frame_out(error)
+            raise
 
     patches = Patches()
     patches.replace(ThreadPoolExecutor, "__init__", __init__)
@@ -118,7 +122,11 @@ def timed_shutdown(plain: Callable[..., None], pool_of: Callable[[Any], Pool], p
     def shutdown(self: Any, *args: Any, **kwargs: Any) -> None:
         wait = args[0] if args else kwargs.get("wait", True)
         call = functools.partial(plain, self, *args, **kwargs)
-        _timed(waiter_here() if wait else None, call, self, pool_of, probe, _record_shutdown)
+        try:
+            _timed(waiter_here() if wait else None, call, self, pool_of, probe, _record_shutdown)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
 
     return shutdown
 

@@ -174,3 +174,20 @@ def test_starlette_has_one_span_and_what_it_calls_is_below(traced_to: Begin) -> 
     (server,) = [one for one in spans.spans if one.kind == 2]
     assert (server.name, server.parent_id) == ("GET /hello/{name}", "cd" * 8)
     assert spans.one("of the service").parent_id == server.span_id
+
+
+@pytest.mark.parametrize("header", ["baggage", "tracestate", "traceparent"])
+def test_what_a_client_sends_amiss_is_not_logged(
+    traced_to: Begin, caplog: pytest.LogCaptureFixture, header: str
+) -> None:
+    """Any client could fill the service's log."""
+    caplog.set_level("INFO", "opentelemetry")
+    amiss = [b"\xff=1", b"x", b"=,;", b'a="', b"a=1," * 200, b"a=" + b"b" * 5_000]
+    with served(app) as url:
+        spans = traced_to(sampler=False)
+        for one in amiss:
+            headers = {name.encode(): value.encode() for name, value in CALLER.items()} | {header.encode(): one}
+            assert httpx.get(f"{url}/in-thread", headers=headers).status_code == 200
+        spans.stop()
+    assert [one.getMessage()[:200] for one in caplog.records if one.name.startswith("opentelemetry")] == []
+    assert sum(one.kind == 2 for one in spans.spans) == len(amiss)
