@@ -33,6 +33,7 @@ from whywait.analysis.prediction.programs import (
 
 _NEVER: Final = float("inf")
 _ROUNDING_NS: Final = 1e-3
+WAKES_NS: Final = 100_000  # a thread needs as long to wake, and to be on a CPU
 
 
 def _is_thread(key: Key) -> bool:
@@ -156,6 +157,9 @@ class Replay:
             thread.needs, thread.gil = step.ns, step.gil and self.resources.gil
             return step.ns <= 0 or self.compute(thread)
         if kind is Pause:
+            if 0 < step.ns < WAKES_NS and self.going_on is not None and self.resources.gil:
+                thread.needs, thread.gil = step.ns, True  # it is back before a thread that waits for the GIL has woken
+                return self.compute(thread)
             if step.ns > 0:
                 self.at(step.ns, thread)
             return bool(step.ns <= 0)
