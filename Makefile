@@ -13,8 +13,10 @@ PIP := pip>=25.1
 # whose own suites are run by `host-suites`
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-# tests that only compute: no services, no processes to wait for; of these the random traces take minutes
-SLOW := tests/analysis/attribution/test_conservation.py tests/analysis/spans/test_colliding_ids.py
+# tests that only compute: no services, no processes to wait for; of these the random traces take minutes, and the advice
+# for each situation half of one
+SLOW := tests/analysis/attribution/test_conservation.py tests/analysis/spans/test_colliding_ids.py \
+	tests/analysis/situations/test_advice.py
 PURE := tests/test_layers.py tests/test_docs.py tests/test_words.py tests/analysis/attribution \
 	tests/analysis/load tests/analysis/measure tests/analysis/path \
 	tests/analysis/situations tests/analysis/spans tests/analysis/verdicts tests/tracer/host tests/tracer/offcpu \
