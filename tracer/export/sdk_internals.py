@@ -1,7 +1,7 @@
 """Every private name of OpenTelemetry's SDK that whywait uses, where the public interface is not enough."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import SystemRandom
 from threading import Lock
 from typing import Any, Final, TypeVar
@@ -196,20 +196,35 @@ def end_at_fork(queue: Any) -> None:
     queue._shutdown = True
 
 
+_MOST_AGAIN: Final = 1_024  # tracers, by what was asked for
+
+
 class OwnTracerProvider(TracerProvider):
     """Our provider, which remembers the tracers that it gave. A forked child that is traced gets another one, with the
-    child's own resource."""
+    child's own resource.
+
+    Whoever asks for one again waits for no lock, which the SDK's would: threads that ask in each job pass it on to one
+    another, each as late as it has the GIL.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._given: WeakSet[SdkTracer] = WeakSet()
         self._given_lock = Lock()
+        self._again: dict[Any, SdkTracer] = {}
 
     def get_tracer(self, *about: Any, **more: Any) -> Any:
+        asked = (*about, *more.items())
+        with suppress(TypeError):  # attributes cannot be looked up
+            if found := self._again.get(asked):
+                return found
         tracer = super().get_tracer(*about, **more)
         if isinstance(tracer, SdkTracer):
             with self._given_lock:
                 self._given.add(tracer)
+            with suppress(TypeError):
+                if len(self._again) < _MOST_AGAIN:
+                    self._again[asked] = tracer
         return tracer
 
     def given(self) -> list[SdkTracer]:
