@@ -54,9 +54,9 @@ def test_letters_can_be_read_in_light_and_dark(tab: Page, report: Path) -> None:
 def test_pointing_at_a_stretch_tells_who_and_where(tab: Page, report: Path) -> None:
     tab.open(report, height=1600)
     x, y = tab.run(
-        "(() => { const box = [...document.querySelectorAll('.lane.path button')].find((one) => "
-        "one.title.startsWith('loop_busy') && one.offsetWidth > 40).getBoundingClientRect();"
-        " return [box.x + box.width / 2, box.y + 5]; })()"
+        "(() => { const one = [...document.querySelectorAll('.lane.path button')].find((one) => "
+        "one.title.startsWith('loop_busy') && one.offsetWidth > 40); one.scrollIntoView({block: 'center'});"
+        " const box = one.getBoundingClientRect(); return [box.x + box.width / 2, box.y + 5]; })()"
     )
     tab.point_at(x, y)
     said = tab.run("document.querySelector('.readout').textContent")
