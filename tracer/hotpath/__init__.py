@@ -20,6 +20,7 @@ Probes call only these functions. The native core (`host/native`) does the hotte
   `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
 - `open_request`: `open_request` and `end_request`, at a server's or a worker's task, with the `Arrival`; and its parts,
   `begin_root`, `claim` (by a SERVER span), `leave`, `name_request`, `finish`.
+- `caller_headers`: `is_baggage`, `is_state`: which of a caller's headers may be read.
 - `unfinished`: `record_open` where a session or a loop ends, `tell_open` of those that are open for long.
 - `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
 - `recorder`: `Recorder`, `probe_failed`, `safely`, `logger`, and `active`, the session's recorder.
