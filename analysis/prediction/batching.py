@@ -177,9 +177,19 @@ def call_of(programs: Sequence[Program], function: str, cost: Cost) -> Callable[
 
 
 def _shape(programs: Sequence[Program], function: str) -> Steps:
-    """The job of median length: how it computes and waits. Something that was not recorded made the longest ones so."""
+    """The job of median length, which computes and waits as much as its like on average: one alone may be what a collection
+    or something unseen made of it."""
     jobs = sorted((steps for one in programs for steps, _ in _jobs(one, function).values()), key=_length)
-    return jobs[len(jobs) // 2]
+    steps = jobs[len(jobs) // 2]
+    for kind in (Run, Pause):
+        own, *others = ([one for one in job if isinstance(one, kind) and _counts(one)] for job in (steps, *jobs))
+        own_ns, usual_ns = sum(one.ns for one in own), sum(one.ns for some in others for one in some) / len(jobs)
+        if own_ns:
+            steps = tuple(_scaled(one, usual_ns / own_ns) if isinstance(one, kind) else one for one in steps)
+        elif usual_ns:
+            longest = max((one for some in others for one in some), key=lambda one: one.ns)
+            steps = (steps[0], longest._replace(ns=usual_ns), *steps[1:])
+    return steps
 
 
 def _one_call(program: Program, function: str, cost: Cost, shape: Steps) -> Program:

@@ -13,25 +13,13 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.measure.weights import Floats, percentiles
 from whywait.analysis.prediction.changes import mapped
 from whywait.analysis.prediction.holds import Recording
-from whywait.analysis.prediction.programs import (
-    LOOP,
-    Give,
-    Load,
-    Pause,
-    Program,
-    Replayed,
-    Resources,
-    Run,
-    Start,
-    Step,
-    Take,
-)
+from whywait.analysis.prediction.programs import Load, Pause, Program, Replayed, Resources, Run, Step
 from whywait.analysis.prediction.replay import replay
 
 LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
 MOST_RIVALS: Final = 8.0  # threads of others that are runnable, on average
 HALVINGS: Final = 5
-MOST_MORE_NS: Final = 1e6  # computed for one activity, that a recording does not show
+MOST_MORE: Final = 0.25  # of computing, that a recording does not show
 CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
 CLOSED_VARIES: Final = 0.6  # of what it would, if requests came as they like
 AS_GOOD: Final = 0.02  # of the time between two requests: so much more
@@ -127,18 +115,13 @@ def queued(programs: Sequence[Program], share: float) -> list[Program]:
     return mapped(programs, one)
 
 
-def _computing_more(programs: Sequence[Program], more_ns: float) -> list[Program]:
-    """Return the programs without what they waited in queues, and with so much computing for each of their activities:
-    the server and the loop begin and end it, and its spans are written."""
-    return [_with_more(one, more_ns) for one in queued(programs, 0.0)]
+def _computing_more(programs: Sequence[Program], more: float) -> list[Program]:
+    """Return the programs without what they waited in queues, and with so much more computing, of what they have."""
 
+    def one(step: Step) -> Step:
+        return step._replace(ns=step.ns * (1 + more)) if isinstance(step, Run) else step
 
-def _with_more(program: Program, more_ns: float) -> Program:
-    """The root's before it, and after its answer."""
-    root, *others = program.activities
-    more, half = Run(more_ns), (Take(LOOP), Run(more_ns / 2), Give(LOOP))
-    longer = ((*steps, more) if steps else () for steps in others)
-    return program._replace(activities=((*half, *root, Start(len(others) + 1)), *longer, half))
+    return mapped(queued(programs, 0.0), one)
 
 
 def calibrated(
@@ -157,7 +140,7 @@ def calibrated(
 
         return one(programs, _halved(most, too_much)) if too_much(most) else None
 
-    programs = fitted(MOST_MORE_NS, _computing_more) or fitted(1.0, queued) or queued(programs, 1.0)
+    programs = fitted(MOST_MORE, _computing_more) or fitted(1.0, queued) or queued(programs, 1.0)
     now = felt(replay(drawn(programs, load, 0), resources, load))
     miss = max(abs(log(now[at] / figures[at])) for at in (0, 2))
     if miss > LARGEST_MISS:
