@@ -87,10 +87,10 @@ def test_a_forked_child_reads_its_own() -> None:
 
 
 def test_a_large_pool_leaves_the_service_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert thread_clocks.run_queue_ns() is not None
+    assert thread_clocks.run_queue_available()
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(thread_clocks.resource, "getrlimit", lambda _: (160, 160))
-    before, told = len(os.listdir("/proc/self/fd")), []
+    before, held, told = len(os.listdir("/proc/self/fd")), len(thread_clocks._open_fds), []
     enough = threading.Barrier(61)
 
     def work() -> None:
@@ -103,7 +103,7 @@ def test_a_large_pool_leaves_the_service_its_descriptors(monkeypatch: pytest.Mon
         thread.start()
     enough.wait()
     assert len(os.listdir("/proc/self/fd")) - before <= 20
-    assert sum(one is not None for one in told) == 20 - 1  # this thread has one
+    assert sum(one is not None for one in told) == 20 - held  # this thread may have one
     monkeypatch.setattr(thread_clocks.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
     late: list[int | None] = []
     thread = threading.Thread(target=lambda: late.append(thread_clocks.run_queue_ns()))
