@@ -103,7 +103,8 @@ def test_a_large_pool_leaves_the_service_its_descriptors(monkeypatch: pytest.Mon
         thread.start()
     enough.wait()
     assert len(os.listdir("/proc/self/fd")) - before <= 20
-    assert sum(one is not None for one in told) == 20 - held  # this thread may have one
+    # this thread may have one; of two that ask at once both may have the last
+    assert 20 - held <= sum(one is not None for one in told) <= 20
     monkeypatch.setattr(thread_clocks.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
     late: list[int | None] = []
     thread = threading.Thread(target=lambda: late.append(thread_clocks.run_queue_ns()))
