@@ -180,6 +180,8 @@ def _shape(programs: Sequence[Program], function: str) -> Steps:
     """The job of median length, which computes and waits as much as its like on average: one alone may be what a collection
     or something unseen made of it."""
     jobs = sorted((steps for one in programs for steps, _ in _jobs(one, function).values()), key=_length)
+    if not jobs:  # those of other endpoints tell what one costs
+        raise InputError(f"nothing to batch: no request has a job of {function!r}")
     steps = jobs[len(jobs) // 2]
     for kind in (Run, Pause):
         own, *others = ([one for one in job if isinstance(one, kind) and _counts(one)] for job in (steps, *jobs))

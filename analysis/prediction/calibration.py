@@ -60,9 +60,9 @@ def load_of(found: Recording) -> Load:
     varies, clients = _as_others_end(starts, ends, least, gap_ns)
     think_ns = float((starts[clients:] - ends[: len(ends) - clients]).clip(min=0).mean())
     if varies < CLOSED_VARIES * gap_ns and felt_ns >= CLOSED * (felt_ns + think_ns):
-        shuffled = (starts[0] + np.cumsum([0, *Random(at).sample(gaps, len(gaps))])
-                    for gaps in [np.diff(starts).tolist()] for at in range(SHUFFLES))  # fmt: skip
-        if varies < CLOSED_VARIES * min(_as_others_end(some, ends, least, gap_ns)[0] for some in shuffled):
+        gaps = np.diff(starts).tolist()
+        shuffled = (starts[0] + np.cumsum([0, *Random(at).sample(gaps, len(gaps))]) for at in range(SHUFFLES))
+        if varies < CLOSED_VARIES * min(_as_others_end(other, ends, least, gap_ns)[0] for other in shuffled):
             return Load(clients, think_ns)
     return Load(rate=1e9 / gap_ns)
 

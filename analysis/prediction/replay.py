@@ -205,8 +205,8 @@ class Replay:
     def compute(self, thread: Thread) -> bool:
         process = thread.request.process
         holder, wants = self.holder[process], self.wants[process]
-        goes_on = self.going_on is thread or (thread.on and self.going_on is not None and self.going_on.on == thread.on)
-        if not thread.gil or (holder is None and (not wants or (goes_on and self.now < self.due[process]))):
+        has_it = self.going_on is thread or (thread.on and self.going_on is not None and self.going_on.on == thread.on)
+        if not thread.gil or (holder is None and (not wants or (has_it and self.now < self.due[process]))):
             self.run(thread)
             return False
         if not wants:

@@ -168,9 +168,8 @@ def predicted(
         _check_near(ratios(made, 1.0, draws), figures[0])
     ((chosen, _), *_) = made
     spread = spread_of(made)
-    if (
-        rate is not None and spread[2].high < rate
-    ):  # a replay's own rate varies, as that of a few hundred random arrivals does
+    # all of the interval: a replay's own rate varies, as that of a few hundred random arrivals does
+    if rate is not None and spread[2].high < rate:
         raise InputError(
             f"{rate:g} requests/s are more than it could serve: about {spread[2].after:.3g}/s. The queue would grow without end"
         )

@@ -88,13 +88,16 @@ def test_jobs_become_a_call_of_another_function_that_was_recorded_with_more_item
         batched(one_each, "predict=predict_all", called)
 
 
-def test_what_calls_cost_apart_is_scaled_by_jobs_of_as_many_items_among_the_requests() -> None:
-    twice = [
+def twice_as_long(programs: list[Program]) -> list[Program]:
+    return [
         one._replace(activities=tuple(tuple(step._replace(ns=step.ns * 2) if isinstance(step, Run) else step for step in steps)
                                       for steps in one.activities))
-        for one in [request(1, 1)] * 40
+        for one in programs
     ]  # fmt: skip
-    found = cost_of(twice, "predict", [request(1), request(8)] * 20)
+
+
+def test_what_calls_cost_apart_is_scaled_by_jobs_of_as_many_items_among_the_requests() -> None:
+    found = cost_of(twice_as_long([request(1, 1)] * 40), "predict", [request(1), request(8)] * 20)
     assert (found.call_ns / MS, found.item_ns / MS) == pytest.approx((2 * CALL_MS, 2 * ITEM_MS))
     assert cost_of([request(1, 1)] * 40, "predict", [request(8)] * 20).of(8) / MS == pytest.approx(
         CALL_MS + 8 * ITEM_MS
@@ -104,3 +107,8 @@ def test_what_calls_cost_apart_is_scaled_by_jobs_of_as_many_items_among_the_requ
 def test_a_function_without_jobs_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="no job 'rank' in this recording; it has: predict"):
         batched([request(1, 2)] * 40, "rank")
+
+
+def test_where_no_two_calls_run_at_once_those_that_ran_alone_tell_what_they_cost() -> None:
+    found = cost_of(twice_as_long([request(1, 1)] * 40), "predict", [request(1), request(8)] * 20, alone=True)
+    assert (found.call_ns / MS, found.item_ns / MS) == pytest.approx((CALL_MS, ITEM_MS))

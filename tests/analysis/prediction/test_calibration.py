@@ -16,9 +16,9 @@ MS = 1_000_000
 def after_fitting(recorded_ms: float, clients: int, later: int) -> list[float]:
     """Of requests that compute for 5 ms and waited 5 ms for the GIL, recorded with so many clients: what the fitted
     replay takes with these, and with those of later, ms."""
-    found = Recording([Program(((Run(5 * MS), Pause(5 * MS, (), "gil_wait", True)),))] * 400)
-    found.felt_ns = [int(recorded_ms * MS)] * 400
-    found.starts_ns = [int(number * recorded_ms * MS / clients) for number in range(400)]
+    found = Recording([Program(((Run(5 * MS), Pause(5 * MS, (), "gil_wait", True)),))] * 40)
+    found.felt_ns = [int(recorded_ms * MS)] * 40
+    found.starts_ns = [int(number * recorded_ms * MS / clients) for number in range(40)]
     resources, load = Resources(cpus=2), Load(clients)
     programs, _ = calibrated(found, resources, load, figures_of(found))
     times = (replay(programs * 5, resources, Load(many)).felt_ns for many in (clients, later))
@@ -77,6 +77,21 @@ def test_clients_that_send_only_a_few_requests_are_a_closed_load(clients: int, e
     load = load_of(found)
     assert (load.rate, load.clients) == (None, pytest.approx(clients, abs=1))
     assert load.think_ns / MS == pytest.approx(think_ms, abs=10)
+
+
+def test_clients_that_a_batcher_answers_several_at_once_are_a_closed_load() -> None:
+    """How many are inside changes at each of its calls, as in an open load."""
+    random, found, now, comes = Random(2), Recording(), 0.0, sorted(Random(3).uniform(0, 9) for _ in range(8))
+    for _ in range(150):
+        now = max(now, comes[0])
+        taken = [one for one in comes if one <= now][:6]
+        now += 5 + len(taken)
+        for one in taken:
+            found.starts_ns.append(int(one * MS))
+            found.felt_ns.append(int((now - one) * MS))
+        comes = sorted([*comes[len(taken) :], *(now + random.uniform(0.1, 1.5) for _ in taken)])
+    load = load_of(found)
+    assert (load.rate, load.clients) == (None, 8)
 
 
 @pytest.mark.parametrize("count", [60, 200, 2_000])

@@ -82,3 +82,10 @@ def test_a_pause_of_a_call_is_part_of_it() -> None:
     shape = Program(((Start(1), Join((1,))), (Run(2 * MS), Pause(6 * MS))), (("", 0), ("predict", 1)))
     (steps,) = call_of([shape], "predict", Cost(10 * MS, 3 * MS, 4))(2).activities
     assert sum(step.ns for step in steps if isinstance(step, Run | Pause)) / MS == pytest.approx(16)
+
+
+def test_a_job_that_only_other_endpoints_have_is_nothing_to_batch() -> None:
+    others = [request(1 + number % 4) for number in range(40)]
+    own = [one._replace(jobs=(("", 0), ("other", 1))) for one in others]
+    with pytest.raises(InputError, match="no request has a job of 'predict'"):
+        way(own, own, ["predict"], 5 * MS, 2, 1, others)
