@@ -79,19 +79,20 @@ def test_clients_that_send_only_a_few_requests_are_a_closed_load(clients: int, e
     assert load.think_ns / MS == pytest.approx(think_ms, abs=10)
 
 
-def test_clients_that_a_batcher_answers_several_at_once_are_a_closed_load() -> None:
-    """How many are inside changes at each of its calls, as in an open load."""
-    random, found, now, comes = Random(2), Recording(), 0.0, sorted(Random(3).uniform(0, 9) for _ in range(8))
-    for _ in range(150):
-        now = max(now, comes[0])
-        taken = [one for one in comes if one <= now][:6]
-        now += 5 + len(taken)
-        for one in taken:
-            found.starts_ns.append(int(one * MS))
-            found.felt_ns.append(int((now - one) * MS))
-        comes = sorted([*comes[len(taken) :], *(now + random.uniform(0.1, 1.5) for _ in taken)])
+@pytest.mark.parametrize(("share", "late_ms"), [(0.3, 10), (0.2, 15), (0.15, 20)])
+def test_requests_that_are_recorded_late_are_no_more_clients(share: float, late_ms: float) -> None:
+    """Its client has the answer while the server waits for the GIL to end the request."""
+    random, found = Random(2), Recording()
+    for _ in range(8):
+        now = random.uniform(0, 20)
+        for _ in range(200):
+            took, late = random.uniform(14, 26), random.uniform(0, late_ms) if random.random() < share else 0.0
+            found.starts_ns.append(int(now * MS))
+            found.felt_ns.append(int((took + late) * MS))
+            now += took + random.uniform(0, 0.5)
     load = load_of(found)
     assert (load.rate, load.clients) == (None, 8)
+    assert load.think_ns < MS
 
 
 @pytest.mark.parametrize("count", [60, 200, 2_000])
